@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * org.bailiff.Guard1 (include/bailiff/bus.h documents it).
+ *
+ * No call in here waits: the connection, the name and the caller's credentials
+ * (asked of the bus for each changing method, whatever the bus policy already said)
+ * are all asynchronous. Bulk answers are JSON in a sealed memfd; where no fd can
+ * travel the caller opens a page handle, of which each caller has few. A
+ * lost bus is tried again each second; the guard goes on without.
+ */
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bus.h"
+#include "fdio.h"
+#include "guard.h"
+#include "num.h"
+
+#define RETRY_USEC USEC_PER_SEC
+#define PAGES_MAX 16
+#define PAGES_LIFE (60 * USEC_PER_SEC)
+
+typedef struct Page {
+        uint64_t handle;
+        char *owner, *data;
+        size_t len;
+        usec_t until;
+} Page;
+
+static Page pages[PAGES_MAX];
+static uint64_t last_handle;
+
+static void page_deinit(Page *p) {
+        free(p->owner);
+        free(p->data);
+        *p = (Page){};
+}
+
+/* ---- answers ---- */
+
+static int reply_memfd(sd_bus_message *m, const char *data, size_t len) {
+        _cleanup_fd_ int fd = memfd_create("bailiff", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = fd_write_all(fd, data, len);
+        if (r < 0)
+                return r;
+        if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+                return -errno;
+        return sd_bus_reply_method_return(m, "h", fd);
+}
+
+/* Takes the reference of j. NULL: out of memory. */
+static char *dump(json_t *j) {
+        char *s = j ? json_dumps(j, JSON_COMPACT) : NULL;
+
+        json_decref(j);
+        return s;
+}
+
+static int invalid(sd_bus_error *e, const char *what) { return sd_bus_error_set(e, BUS_ERROR_INVALID, what); }
+
+/* A NAME argument: bounded, no control characters (it is printed and logged). */
+static int check_name(const char *name, sd_bus_error *e) {
+        if (strlen(name) > BUS_NAME_ARG_MAX)
+                return invalid(e, "the name is longer than 4096 bytes");
+        for (const char *p = name; *p; p++)
+                if ((unsigned char)*p < 0x20 || *p == 0x7f)
+                        return invalid(e, "the name contains control characters");
+        if (name[0] != '/' && strchr(name, '/'))
+                return invalid(e, "a name with a slash is no tenant or container; a cgroup path begins with '/'");
+        return 0;
+}
+
+static int resolve(Guard *g, const char *name, sd_bus_error *e, Target **ret_target, Tenant **ret_tenant) {
+        const char *why;
+        int r = check_name(name, e);
+
+        if (r < 0)
+                return r;
+        *ret_target = world_find(g, name, &why, ret_tenant);
+        if (*ret_target || *ret_tenant)
+                return 0;
+        return sd_bus_error_setf(e, strncmp(why, "ambiguous", 9) == 0 ? BUS_ERROR_AMBIGUOUS : BUS_ERROR_NO_SUCH_NAME,
+                                 "%.200s: %s", name, why);
+}
+
+/* One reading method, by its name and one argument as text; the JSON text in *ret. */
+static int answer(Guard *g, const char *method, const char *argument, sd_bus_error *e, char **ret) {
+        json_t *j = NULL;
+        int r;
+
+        if (STR_EQ(method, "GetStatus"))
+                j = render_status(g);
+        else if (STR_EQ(method, "ListTenants"))
+                j = render_tenants(g);
+        else if (STR_EQ(method, "ListContainers"))
+                j = render_containers(g);
+        else if (STR_EQ(method, "GetPolicy")) {
+                r = check_name(argument, e);
+                if (r < 0)
+                        return r;
+                j = render_policy(g, argument);
+                if (*argument && json_array_size(json_object_get(j, "tenants")) == 0) {
+                        json_decref(j);
+                        return sd_bus_error_setf(e, BUS_ERROR_NO_SUCH_NAME, "no such tenant: %.200s", argument);
+                }
+        } else if (STR_EQ(method, "Show")) {
+                Tenant *tenant;
+                Target *t;
+
+                r = resolve(g, argument, e, &t, &tenant);
+                if (r < 0)
+                        return r;
+                j = render_show(g, t, tenant);
+        } else if (STR_EQ(method, "ListEvents")) {
+                const char *p = argument, *end = argument + strlen(argument);
+                uint64_t since = 0, max = 0;
+
+                if (*p && (num_scan_u64(&p, end, &since) < 0 || p == end || *p++ != ' ' || num_scan_u64(&p, end, &max) < 0 ||
+                           p != end))
+                        return invalid(e, "ListEvents takes \"SINCE MAX\"");
+                j = render_events(g, since, (uint32_t)MIN_OF(max, (uint64_t)EVENTS_MAX));
+        } else
+                return invalid(e, "no such reading method");
+        *ret = dump(j);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int reply_answer(Guard *g, sd_bus_message *m, const char *argument, sd_bus_error *e) {
+        _cleanup_free_ char *s = NULL;
+        int r = answer(g, sd_bus_message_get_member(m), argument, e, &s);
+
+        return r < 0 ? r : reply_memfd(m, s, strlen(s));
+}
+
+static int on_read(sd_bus_message *m, void *user, sd_bus_error *e) { return reply_answer(user, m, "", e); }
+
+static int on_read_name(sd_bus_message *m, void *user, sd_bus_error *e) {
+        const char *name;
+        int r = sd_bus_message_read(m, "s", &name);
+
+        return r < 0 ? r : reply_answer(user, m, name, e);
+}
+
+static int on_list_events(sd_bus_message *m, void *user, sd_bus_error *e) {
+        char argument[64];
+        uint64_t since;
+        uint32_t max;
+        int r = sd_bus_message_read(m, "tu", &since, &max);
+
+        if (r < 0)
+                return r;
+        (void)snprintf(argument, sizeof(argument), "%llu %u", (unsigned long long)since, max);
+        return reply_answer(user, m, argument, e);
+}
+
+/* ---- pages, where no fd can travel ---- */
+
+static void expire_pages(usec_t now) {
+        for (size_t i = 0; i < PAGES_MAX; i++)
+                if (pages[i].data && now >= pages[i].until)
+                        page_deinit(&pages[i]);
+}
+
+static int keep_page(sd_bus_message *m, Guard *g, char *data, uint64_t *ret) {
+        usec_t now = guard_now(g);
+        const char *sender = sd_bus_message_get_sender(m);
+        Page *oldest = &pages[0], *p = NULL;
+
+        expire_pages(now);
+        for (size_t i = 0; i < PAGES_MAX && !p; i++) {
+                if (!pages[i].data)
+                        p = &pages[i];
+                else if (pages[i].until < oldest->until)
+                        oldest = &pages[i];
+        }
+        if (!p)
+                page_deinit(p = oldest);
+        *p = (Page){
+                .handle = ++last_handle,
+                .owner = strdup(sender ? sender : ""),
+                .data = data,
+                .len = strlen(data),
+                .until = now + PAGES_LIFE,
+        };
+        if (!p->owner) {
+                p->data = NULL;
+                page_deinit(p);
+                return -ENOMEM;
+        }
+        *ret = p->handle;
+        return 0;
+}
+
+static int on_open_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
+        const char *method, *argument;
+        _cleanup_free_ char *s = NULL;
+        uint64_t handle, size;
+        int r = sd_bus_message_read(m, "ss", &method, &argument);
+
+        if (r >= 0)
+                r = answer(user, method, argument, e, &s);
+        if (r < 0)
+                return r;
+        size = strlen(s);
+        r = keep_page(m, user, s, &handle);
+        if (r < 0)
+                return r;
+        s = NULL;
+        return sd_bus_reply_method_return(m, "tt", handle, size);
+}
+
+static int on_read_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *sender = sd_bus_message_get_sender(m);
+        uint64_t handle, offset;
+        uint32_t length;
+        int r = sd_bus_message_read(m, "ttu", &handle, &offset, &length);
+
+        if (r < 0)
+                return r;
+        expire_pages(guard_now(user));
+        for (size_t i = 0; i < PAGES_MAX; i++) {
+                Page *p = &pages[i];
+
+                if (!p->data || p->handle != handle || !sender || !STR_EQ(p->owner, sender))
+                        continue;
+                if (offset > p->len)
+                        return invalid(e, "the offset is beyond the end");
+                r = sd_bus_message_new_method_return(m, &reply);
+                if (r >= 0)
+                        r = sd_bus_message_append_array(reply, 'y', p->data + offset,
+                                                        MIN_OF((size_t)MIN_OF(length, (uint32_t)BUS_PAGE_MAX), p->len - offset));
+                return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+        }
+        return invalid(e, "no such page handle (it lapses after 60 s and is its opener's own)");
+}
+
+/* ---- changing: first who asks ---- */
+
+typedef int (*Change)(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e);
+
+typedef struct Pending {
+        Guard *guard;
+        sd_bus_message *message;
+        Change change;
+} Pending;
+
+static int on_credentials(sd_bus_message *reply, void *user, sd_bus_error *unused) {
+        Pending *p = user;
+        sd_bus_error e = SD_BUS_ERROR_NULL;
+        Caller c = {};
+        int r;
+
+        (void)unused;
+        if (sd_bus_message_is_method_error(reply, NULL))
+                r = sd_bus_error_set(&e, SD_BUS_ERROR_ACCESS_DENIED, "the caller's identity could not be determined");
+        else {
+                r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+                while (r > 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+                        const char *key;
+                        uint32_t v = 0;
+
+                        r = sd_bus_message_read(reply, "s", &key);
+                        if (r < 0)
+                                break;
+                        if (STR_EQ(key, "UnixUserID") && (r = sd_bus_message_read(reply, "v", "u", &v)) >= 0) {
+                                c.uid = v;
+                                c.known = true;
+                        } else if (STR_EQ(key, "ProcessID") && (r = sd_bus_message_read(reply, "v", "u", &v)) >= 0)
+                                c.pid = (pid_t)v;
+                        else if (!STR_EQ(key, "UnixUserID") && !STR_EQ(key, "ProcessID"))
+                                r = sd_bus_message_skip(reply, "v");
+                        if (r < 0)
+                                break;
+                        r = sd_bus_message_exit_container(reply);
+                }
+                if (!c.known || c.uid != 0)
+                        r = sd_bus_error_set(&e, SD_BUS_ERROR_ACCESS_DENIED, "only root may change anything here");
+                else
+                        r = p->change(p->guard, p->message, &c, &e);
+        }
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(p->message, r, &e);
+        sd_bus_error_free(&e);
+        sd_bus_message_unref(p->message);
+        free(p);
+        return 0;
+}
+
+static int with_caller(Guard *g, sd_bus_message *m, Change change) {
+        Pending *p = malloc(sizeof(*p));
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        *p = (Pending){ g, sd_bus_message_ref(m), change };
+        r = sd_bus_call_method_async(g->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                     "GetConnectionCredentials", on_credentials, p, "s", sd_bus_message_get_sender(m));
+        if (r < 0) {
+                sd_bus_message_unref(p->message);
+                free(p);
+                return r;
+        }
+        return 1;
+}
+
+static void reload_done(Guard *g, void *user, int result, const char *report) {
+        sd_bus_message *m = user;
+        sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        (void)g;
+        if (result >= 0)
+                (void)sd_bus_reply_method_return(m, "s", report ? report : "");
+        else {
+                (void)sd_bus_error_set(&e, BUS_ERROR_POLICY_REFUSED, report ? report : strerror(-result));
+                (void)sd_bus_reply_method_error(m, &e);
+                sd_bus_error_free(&e);
+        }
+        sd_bus_message_unref(m);
+}
+
+static int do_reload(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        (void)e;
+        loader_reload(g, reload_done, sd_bus_message_ref(m), c);
+        return 0;
+}
+
+static int do_pause(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        uint64_t span;
+        int r = sd_bus_message_read(m, "t", &span);
+
+        (void)e;
+        if (r >= 0)
+                r = control_pause(g, span, c);
+        return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
+}
+
+static int do_resume(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        int r = control_resume(g, c);
+
+        (void)e;
+        return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
+}
+
+/* A NAME that may also be a tenant: then each of its containers and slices. */
+static int each_target(Guard *g, const char *name, sd_bus_error *e, int (*f)(Guard *, Target *, void *), void *user) {
+        Tenant *tenant;
+        Target *t;
+        int r = resolve(g, name, e, &t, &tenant);
+
+        if (r < 0)
+                return r;
+        if (t)
+                return f(g, t, user);
+        for (size_t i = 0; r >= 0 && i < tenant->n_slices; i++)
+                r = f(g, tenant->slices[i], user);
+        for (size_t i = 0; r >= 0 && i < tenant->n_members; i++)
+                r = f(g, tenant->members[i], user);
+        return r;
+}
+
+typedef struct HoldArgs {
+        usec_t span;
+        const char *reason;
+        const Caller *caller;
+        json_t *released;
+} HoldArgs;
+
+static int hold_one(Guard *g, Target *t, void *user) {
+        HoldArgs *a = user;
+
+        return control_hold(g, t, a->span, a->reason, false, a->caller);
+}
+
+static int do_hold(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        HoldArgs a = { .caller = c };
+        const char *name;
+        int r = sd_bus_message_read(m, "sts", &name, &a.span, &a.reason);
+
+        if (r < 0)
+                return r;
+        if (a.span == 0)
+                return invalid(e, "a hold needs an end: say for how long");
+        for (const char *p = a.reason; *p; p++)
+                if ((unsigned char)*p < 0x20)
+                        return invalid(e, "the reason contains control characters");
+        r = each_target(g, name, e, hold_one, &a);
+        return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
+}
+
+static int unhold_one(Guard *g, Target *t, void *user) { return control_unhold(g, t, user); }
+
+static int do_unhold(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        const char *name;
+        int r = sd_bus_message_read(m, "s", &name);
+
+        if (r >= 0)
+                r = each_target(g, name, e, unhold_one, (void *)c);
+        return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
+}
+
+static int do_undo(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        _cleanup_free_ char *done = NULL;
+        const char *why = NULL;
+        uint64_t id;
+        int r = sd_bus_message_read(m, "t", &id);
+
+        if (r < 0)
+                return r;
+        r = control_undo(g, id, c, &done, &why);
+        if (r < 0 && why)
+                return sd_bus_error_setf(e, r == -ENOENT ? BUS_ERROR_NO_SUCH_NAME : BUS_ERROR_INVALID, "%s", why);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "s", done);
+}
+
+/* What will be given back: said before it is done, for the writes are asynchronous. */
+static void list_released(Guard *g, Target *t, json_t *a) {
+        (void)g;
+        for (size_t i = 0; i < t->recon.n; i++) {
+                const ReconKnob *k = &t->recon.knobs[i];
+                _cleanup_buf_ Buf from = BUF_INIT, to = BUF_INIT;
+                char dev[32] = "";
+
+                if (!k->have_ours)
+                        continue;
+                (void)limit_format_value(k->knob.limit, k->ours, &from);
+                (void)limit_format_value(k->knob.limit, k->have_want ? k->want : limit_info(k->knob.limit)->unset, &to);
+                if (k->knob.dev)
+                        (void)snprintf(dev, sizeof(dev), "%u:%u", major(k->knob.dev), minor(k->knob.dev));
+                (void)json_array_append_new(
+                        a, json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s}", "cgroup", t->node->path, "container",
+                                     target_name(t), "limit", limit_info(k->knob.limit)->key, "device", *dev ? dev : NULL,
+                                     "from_text", buf_str(&from), "to_text", buf_str(&to)));
+        }
+}
+
+static int release_one(Guard *g, Target *t, void *user) {
+        HoldArgs *a = user;
+
+        list_released(g, t, a->released);
+        return control_release(g, t, a->caller);
+}
+
+static int do_release(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        HoldArgs a = { .caller = c };
+        _cleanup_free_ char *s = NULL;
+        const char *name;
+        int r = sd_bus_message_read(m, "s", &name);
+
+        if (r < 0)
+                return r;
+        a.released = json_array();
+        if (*name)
+                r = each_target(g, name, e, release_one, &a);
+        else {
+                size_t i = 0;
+                Target *t;
+
+                while ((t = map_next(&g->targets, &i)))
+                        list_released(g, t, a.released);
+                r = control_release(g, NULL, c);
+        }
+        if (r < 0) {
+                json_decref(a.released);
+                return r;
+        }
+        s = dump(json_pack("{s:o, s:b}", "released", a.released, "paused", *name == '\0'));
+        return s ? reply_memfd(m, s, strlen(s)) : -ENOMEM;
+}
+
+#define CHANGE(method, change)                                                    \
+        static int method(sd_bus_message *m, void *user, sd_bus_error *e) {       \
+                (void)e;                                                          \
+                return with_caller(user, m, change);                              \
+        }
+CHANGE(on_reload, do_reload)
+CHANGE(on_pause, do_pause)
+CHANGE(on_resume, do_resume)
+CHANGE(on_hold, do_hold)
+CHANGE(on_unhold, do_unhold)
+CHANGE(on_undo, do_undo)
+CHANGE(on_release, do_release)
+
+static void diff_done(Guard *g, void *user, int result, LoadedPolicy *loaded) {
+        sd_bus_message *m = user;
+        _cleanup_free_ char *s = NULL;
+
+        if (result >= 0)
+                s = dump(render_diff(g, loaded));
+        if (!s || reply_memfd(m, s, strlen(s)) < 0)
+                (void)sd_bus_reply_method_errno(m, result < 0 ? result : -ENOMEM, NULL);
+        loaded_policy_free(loaded);
+        sd_bus_message_unref(m);
+}
+
+static int on_diff(sd_bus_message *m, void *user, sd_bus_error *e) {
+        int r = loader_start(user, diff_done, sd_bus_message_ref(m));
+
+        if (r < 0)
+                sd_bus_message_unref(m);
+        if (r == -EBUSY)
+                return sd_bus_error_set(e, BUS_ERROR_NOT_READY, "the policy is being read already; try again");
+        return r < 0 ? r : 1;
+}
+
+#define READ SD_BUS_VTABLE_UNPRIVILEGED /* the bus policy decides who */
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_read, READ),
+        SD_BUS_METHOD_WITH_ARGS("ListTenants", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_read, READ),
+        SD_BUS_METHOD_WITH_ARGS("ListContainers", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_read, READ),
+        SD_BUS_METHOD_WITH_ARGS("Show", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", json), on_read_name, READ),
+        SD_BUS_METHOD_WITH_ARGS("GetPolicy", SD_BUS_ARGS("s", tenant), SD_BUS_RESULT("h", json), on_read_name, READ),
+        SD_BUS_METHOD_WITH_ARGS("ListEvents", SD_BUS_ARGS("t", since_id, "u", max), SD_BUS_RESULT("h", json),
+                                on_list_events, READ),
+        SD_BUS_METHOD_WITH_ARGS("DiffPolicy", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_diff, READ),
+        SD_BUS_METHOD_WITH_ARGS("OpenPaged", SD_BUS_ARGS("s", method, "s", argument),
+                                SD_BUS_RESULT("t", handle, "t", size), on_open_paged, READ),
+        SD_BUS_METHOD_WITH_ARGS("ReadPaged", SD_BUS_ARGS("t", handle, "t", offset, "u", length),
+                                SD_BUS_RESULT("ay", data), on_read_paged, READ),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", warnings), on_reload, READ),
+        SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT, on_pause, READ),
+        SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_resume, READ),
+        SD_BUS_METHOD_WITH_ARGS("Hold", SD_BUS_ARGS("s", name, "t", usec, "s", reason), SD_BUS_NO_RESULT, on_hold, READ),
+        SD_BUS_METHOD_WITH_ARGS("Unhold", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on_unhold, READ),
+        SD_BUS_METHOD_WITH_ARGS("Undo", SD_BUS_ARGS("t", event_id), SD_BUS_RESULT("s", done), on_undo, READ),
+        SD_BUS_METHOD_WITH_ARGS("ReleaseCeilings", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", json), on_release, READ),
+        SD_BUS_SIGNAL_WITH_ARGS("ActionTaken", SD_BUS_ARGS("t", id, "s", kind, "s", tenant, "s", container, "s", text), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("DriftFound", SD_BUS_ARGS("t", id, "s", tenant, "s", cgroup, "s", limit, "s", cause), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("PolicyLoaded", SD_BUS_ARGS("b", ok, "s", text), 0),
+        SD_BUS_VTABLE_END,
+};
+
+void bus_signal_action(Guard *g, const Event *e) {
+        if (!g->bus)
+                return;
+        (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "ActionTaken", "tssss", e->id, e->kind,
+                                 e->tenant ? e->tenant : "", e->container ? e->container : "", e->text ? e->text : "");
+        if (STR_EQ(e->kind, "drift"))
+                (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "DriftFound", "tssss", e->id,
+                                         e->tenant ? e->tenant : "", e->cgroup ? e->cgroup : "",
+                                         limit_info(e->knob.limit)->key, e->cause ? e->cause : "unknown");
+}
+
+void bus_signal_policy(Guard *g, bool ok, const char *text) {
+        if (g->bus)
+                (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "PolicyLoaded", "bs", (int)ok, text);
+}
+
+/* ---- the connection ---- */
+
+static int connect_bus(Guard *g);
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *user) {
+        (void)s;
+        (void)usec;
+        (void)connect_bus(user);
+        return 0;
+}
+
+static void retry_later(Guard *g) {
+        if (g->bus_retry) {
+                (void)sd_event_source_set_time_relative(g->bus_retry, RETRY_USEC);
+                (void)sd_event_source_set_enabled(g->bus_retry, SD_EVENT_ONESHOT);
+        } else
+                (void)sd_event_add_time_relative(g->event, &g->bus_retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, g);
+}
+
+static int on_disconnected(sd_bus_message *m, void *user, sd_bus_error *e) {
+        Guard *g = user;
+
+        (void)m;
+        (void)e;
+        announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
+                 "the system bus is gone: limits are still held by the kernel's files; trying again");
+        (void)manager_set_bus(g->manager, NULL);
+        /* Freed outside of its own callback. */
+        g->bus_dying = g->bus;
+        g->bus = NULL;
+        retry_later(g);
+        return 0;
+}
+
+static int on_connected(sd_bus_message *m, void *user, sd_bus_error *e) {
+        Guard *g = user;
+
+        (void)m;
+        (void)e;
+        (void)manager_set_bus(g->manager, g->bus);
+        return 0;
+}
+
+static int on_name(sd_bus_message *m, void *user, sd_bus_error *e) {
+        Guard *g = user;
+
+        (void)e;
+        if (sd_bus_message_is_method_error(m, NULL))
+                announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
+                         "the bus does not let us be %s (%s): bailiffctl cannot reach this guard", BUS_NAME,
+                         sd_bus_message_get_error(m)->message);
+        return 0;
+}
+
+static int connect_bus(Guard *g) {
+        _cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+        const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+        int r;
+
+        if (g->bus_dying) {
+                sd_bus_detach_event(g->bus_dying);
+                sd_bus_close(g->bus_dying);
+                g->bus_dying = sd_bus_unref(g->bus_dying);
+        }
+        r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_address(bus, address ? address : "unix:path=/run/dbus/system_bus_socket");
+        if (r >= 0)
+                r = sd_bus_set_bus_client(bus, true);
+        if (r >= 0)
+                r = sd_bus_set_connected_signal(bus, true);
+        if (r >= 0)
+                r = sd_bus_set_exit_on_disconnect(bus, false);
+        if (r >= 0)
+                r = sd_bus_start(bus);
+        if (r >= 0)
+                r = sd_bus_add_object_vtable(bus, NULL, BUS_PATH, BUS_INTERFACE, vtable, g);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local",
+                                        "Disconnected", on_disconnected, g);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local",
+                                        "Connected", on_connected, g);
+        if (r >= 0)
+                r = sd_bus_attach_event(bus, g->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = sd_bus_request_name_async(bus, NULL, BUS_NAME, 0, on_name, g);
+        if (r < 0) {
+                retry_later(g);
+                return r;
+        }
+        g->bus = steal_ptr(bus);
+        return 0;
+}
+
+int bus_start(Guard *g) {
+        if (g->config.no_bus)
+                return 0;
+        return connect_bus(g);
+}
+
+void bus_stop(Guard *g) {
+        for (size_t i = 0; i < PAGES_MAX; i++)
+                page_deinit(&pages[i]);
+        sd_event_source_disable_unref(g->bus_retry);
+        g->bus_retry = NULL;
+        sd_bus_close_unref(g->bus_dying);
+        sd_bus_close_unref(g->bus);
+        g->bus = g->bus_dying = NULL;
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What a person tells the guard to do: pause, resume, hold, undo, release.
+ *
+ * Both are kept as files in /run/bailiff, which the unit preserves, so that a
+ * restart does not forget them: `pause` (also made by hand: `touch`; it works
+ * without D-Bus), and `holds`, one JSON object a line. Deadlines are kept in realtime
+ * there, for they must hold over a restart.
+ */
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fdio.h"
+#include "guard.h"
+#include "num.h"
+
+#define UNDO_HOLD (3600 * USEC_PER_SEC)
+#define HOLDS_FILE_MAX (1024 * 1024)
+#define REASON_MAX 500
+
+static int run_dir(const Guard *g) {
+        int fd = open(g->config.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/* ---- pause ---- */
+
+static void queue_all(Guard *g) {
+        size_t i = 0;
+        Target *t;
+
+        while ((t = map_next(&g->targets, &i)))
+                enforce_queue(g, t);
+}
+
+/* The file decides; an empty one (made by hand) lasts until it is removed. */
+void control_check_pause(Guard *g, const Caller *c) {
+        _cleanup_fd_ int dir = run_dir(g);
+        _cleanup_free_ char *text = NULL;
+        bool paused = false, released = false, by_file = false;
+        uint64_t until = 0;
+        size_t len;
+        int r;
+
+        if (dir < 0)
+                return;
+        r = fd_read_regular_at(dir, "pause", 4096, &text, &len, NULL, NULL);
+        if (r != -ENOENT) {
+                char *save = NULL;
+
+                paused = true;
+                by_file = true;
+                for (char *line = r < 0 ? NULL : strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                        if (strncmp(line, "until=", 6) == 0 && num_parse_u64(line + 6, &until) >= 0)
+                                by_file = false;
+                        else if (STR_EQ(line, "released"))
+                                released = true;
+                }
+                if (until > 0 && guard_realtime() >= until) {
+                        (void)unlinkat(dir, "pause", 0);
+                        paused = released = by_file = false;
+                        until = 0;
+                }
+        }
+        if (paused == g->paused && released == g->released && until == g->paused_until_realtime)
+                return;
+        g->paused = paused;
+        g->released = released;
+        g->paused_by_file = by_file;
+        g->paused_until_realtime = until;
+        if (released)
+                announce(g, ANNOUNCE_RELEASE, NULL, NULL, c, "every ceiling is given back; nothing is held until resumed");
+        else if (paused)
+                announce(g, ANNOUNCE_PAUSE, NULL, NULL, c, "paused%s: nothing is written on this host%s",
+                         by_file ? " by the file pause in /run/bailiff" : "", until ? " for a while" : " until resumed");
+        else
+                announce(g, ANNOUNCE_RESUME, NULL, NULL, c, "resumed: policy holds again");
+        guard_update_status(g);
+        queue_all(g);
+}
+
+static int write_pause(Guard *g, uint64_t until, bool released) {
+        _cleanup_fd_ int dir = run_dir(g);
+        char text[64];
+        int n;
+
+        if (dir < 0)
+                return dir;
+        n = snprintf(text, sizeof(text), "until=%llu\n%s", (unsigned long long)until, released ? "released\n" : "");
+        return fd_write_file_atomic(dir, "pause", text, (size_t)n, 0644, false);
+}
+
+int control_pause(Guard *g, usec_t span, const Caller *c) {
+        uint64_t until = span == 0 ? 0 : num_add_sat(guard_realtime(), span);
+        int r = write_pause(g, until, g->released);
+
+        if (r < 0)
+                return r;
+        control_check_pause(g, c);
+        return 0;
+}
+
+int control_resume(Guard *g, const Caller *c) {
+        _cleanup_fd_ int dir = run_dir(g);
+
+        if (dir < 0)
+                return dir;
+        if (unlinkat(dir, "pause", 0) < 0 && errno != ENOENT)
+                return -errno;
+        control_check_pause(g, c);
+        return 0;
+}
+
+/* ---- holds ---- */
+
+static int save_holds(Guard *g) {
+        _cleanup_fd_ int dir = run_dir(g);
+        _cleanup_buf_ Buf b = BUF_INIT;
+        size_t i = 0;
+        Target *t;
+
+        if (dir < 0)
+                return dir;
+        while ((t = map_next(&g->targets, &i))) {
+                json_t *o;
+                char *line;
+
+                if (!t->hold || t->leaving)
+                        continue;
+                o = json_pack("{s:I, s:s, s:I, s:s, s:i, s:b}", "cgroup_id", (json_int_t)t->id, "cgroup", t->node->path,
+                              "until", (json_int_t)t->hold->until_realtime, "reason", t->hold->reason, "uid",
+                              (int)t->hold->uid, "give_back", t->hold->give_back);
+                line = o ? json_dumps(o, JSON_COMPACT) : NULL;
+                json_decref(o);
+                if (!line)
+                        return -ENOMEM;
+                buf_puts(&b, line);
+                buf_putc(&b, '\n');
+                free(line);
+        }
+        if (buf_error(&b))
+                return -ENOMEM;
+        if (b.len == 0)
+                return unlinkat(dir, "holds", 0) < 0 && errno != ENOENT ? -errno : 0;
+        return fd_write_file_atomic(dir, "holds", b.data, b.len, 0644, false);
+}
+
+static Hold *hold_new(Guard *g, uint64_t until_realtime, const char *reason, bool give_back, uint32_t uid) {
+        Hold *h = calloc(1, sizeof(*h));
+        uint64_t now = guard_realtime();
+
+        if (!h)
+                return NULL;
+        *h = (Hold){
+                .until = num_add_sat(guard_now(g), until_realtime > now ? until_realtime - now : 0),
+                .until_realtime = until_realtime,
+                .reason = strndup(reason, REASON_MAX),
+                .uid = uid,
+                .give_back = give_back,
+        };
+        if (!h->reason) {
+                free(h);
+                return NULL;
+        }
+        return h;
+}
+
+static void drop_hold(Target *t) {
+        if (t->hold)
+                free(t->hold->reason);
+        free(t->hold);
+        t->hold = NULL;
+}
+
+int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give_back, const Caller *c) {
+        Hold *h = hold_new(g, num_add_sat(guard_realtime(), span), reason, give_back, c ? c->uid : 0);
+        char span_text[64];
+        int r;
+
+        if (!h)
+                return -ENOMEM;
+        drop_hold(t);
+        t->hold = h;
+        r = save_holds(g);
+        (void)snprintf(span_text, sizeof(span_text), "%llu s", (unsigned long long)(span / USEC_PER_SEC));
+        announce(g, ANNOUNCE_HOLD, t, NULL, c, "%s: held for %s%s%s%s", target_name(t), span_text, *reason ? ": " : "",
+                 reason, give_back ? "; its ceilings are given back" : "");
+        enforce_queue(g, t);
+        return r;
+}
+
+int control_unhold(Guard *g, Target *t, const Caller *c) {
+        bool held = t->hold != NULL;
+
+        for (size_t i = 0; i < t->recon.n; i++)
+                held = held || t->recon.knobs[i].state == KNOB_HELD;
+        drop_hold(t);
+        recon_unhold(&t->recon);
+        if (held)
+                announce(g, ANNOUNCE_UNHOLD, t, NULL, c, "%s: no longer held", target_name(t));
+        enforce_queue(g, t);
+        return save_holds(g);
+}
+
+void control_adopt_hold(Guard *g, Target *t) {
+        for (size_t i = 0; i < g->n_saved_holds; i++) {
+                SavedHold *s = &g->saved_holds[i];
+
+                if (s->cgroup_id != t->id || !STR_EQ(s->cgroup, t->node->path) || t->hold)
+                        continue;
+                if (s->until > guard_realtime())
+                        t->hold = hold_new(g, s->until, s->reason, s->give_back, s->uid);
+        }
+}
+
+void saved_holds_free(Guard *g) {
+        for (size_t i = 0; i < g->n_saved_holds; i++) {
+                free(g->saved_holds[i].cgroup);
+                free(g->saved_holds[i].reason);
+        }
+        free(g->saved_holds);
+        g->saved_holds = NULL;
+        g->n_saved_holds = 0;
+}
+
+static int load_line(Guard *g, const char *line) {
+        const char *cgroup, *reason;
+        json_int_t id, until, uid;
+        SavedHold *grown;
+        int give_back;
+        json_t *o;
+        int r = -EINVAL;
+
+        o = json_loads(line, 0, NULL);
+        if (!o)
+                return r;
+        if (json_unpack(o, "{s:I, s:s, s:I, s:s, s:I, s:b}", "cgroup_id", &id, "cgroup", &cgroup, "until", &until, "reason",
+                        &reason, "uid", &uid, "give_back", &give_back) == 0) {
+                grown = reallocarray(g->saved_holds, g->n_saved_holds + 1, sizeof(*grown));
+                if (grown) {
+                        g->saved_holds = grown;
+                        grown[g->n_saved_holds] = (SavedHold){
+                                .cgroup_id = (uint64_t)id,
+                                .cgroup = strdup(cgroup),
+                                .until = (uint64_t)until,
+                                .reason = strdup(reason),
+                                .uid = (uint32_t)uid,
+                                .give_back = give_back,
+                        };
+                        if (grown[g->n_saved_holds].cgroup && grown[g->n_saved_holds].reason)
+                                g->n_saved_holds++;
+                        r = 0;
+                }
+        }
+        json_decref(o);
+        return r;
+}
+
+int control_load(Guard *g) {
+        _cleanup_fd_ int dir = run_dir(g);
+        _cleanup_free_ char *text = NULL;
+        char *save = NULL;
+        unsigned bad = 0;
+        size_t len;
+        int r;
+
+        if (dir < 0)
+                return dir;
+        r = fd_read_regular_at(dir, "holds", HOLDS_FILE_MAX, &text, &len, NULL, NULL);
+        if (r >= 0)
+                for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+                        bad += load_line(g, line) < 0;
+        if (bad > 0 || (r < 0 && r != -ENOENT))
+                announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
+                         "the holds of an earlier run could not all be read from %s/holds: set them again",
+                         g->config.run_dir);
+        control_check_pause(g, NULL);
+        return 0;
+}
+
+void control_beat(Guard *g, usec_t now) {
+        bool changed = false;
+        size_t i = 0;
+        Target *t;
+
+        if (g->paused)
+                control_check_pause(g, NULL);
+        while ((t = map_next(&g->targets, &i)))
+                if (t->hold && now >= t->hold->until) {
+                        drop_hold(t);
+                        announce(g, ANNOUNCE_UNHOLD, t, NULL, NULL, "%s: its hold has ended", target_name(t));
+                        enforce_queue(g, t);
+                        changed = true;
+                }
+        if (changed)
+                (void)save_holds(g);
+}
+
+/* ---- undo, release ---- */
+
+int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, const char **ret_error) {
+        const Event *e = NULL;
+        Target *t;
+
+        for (size_t i = 0; i < g->n_events && !e; i++) {
+                const Event *x = &g->events[(g->events_head + i) % EVENTS_MAX];
+
+                if (x->id == event_id)
+                        e = x;
+        }
+        if (!e) {
+                *ret_error = "no such event is kept";
+                return -ENOENT;
+        }
+        if (!STR_EQ(e->kind, "set") && !STR_EQ(e->kind, "repaired") && !STR_EQ(e->kind, "squeeze")) {
+                *ret_error = "that event changed no limit: only set, repaired and squeeze can be undone";
+                return -EINVAL;
+        }
+        t = map_get_u64(&g->targets, e->cgroup_id);
+        if (!t || t->leaving) {
+                *ret_error = "its cgroup is gone";
+                return -ENOENT;
+        }
+        if (asprintf(ret_text, "%s: its limits are given back and it is held for 1 h; end that with: bailiffctl unhold %s",
+                     target_name(t), t->node->path) < 0)
+                return -ENOMEM;
+        announce(g, ANNOUNCE_UNDO, t, NULL, c, "%s: event %llu is undone", target_name(t), (unsigned long long)event_id);
+        return control_hold(g, t, UNDO_HOLD, "undo", true, c);
+}
+
+int control_release(Guard *g, Target *t, const Caller *c) {
+        int r;
+
+        if (t)
+                return control_hold(g, t, 365 * 24 * UNDO_HOLD, "release --ceilings", true, c);
+        r = write_pause(g, 0, true);
+        if (r < 0)
+                return r;
+        control_check_pause(g, c);
+        return 0;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The guard's state: one Guard, its Targets (cgroups that carry limits of
+ * ours or are containers) and Tenants. Everything runs in one sd-event loop on
+ * one thread; nothing in here blocks.
+ *
+ *   world.c     tree and names → targets, tenants
+ *   enforce.c   one target: read, decide (core/reconcile), write, tell systemd
+ *   loader.c    policy from disk, read and resolved in a child process
+ *   announce.c  what happened → ring, journal, D-Bus signal
+ *   control.c   pause, holds, undo, release; their files in /run/bailiff
+ *   render.c    state → JSON;  bus.c  D-Bus;  guard.c  set-up, beats
+ */
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include <sys/sysmacros.h>
+
+#include "ceiling.h"
+#include "cgfile.h"
+#include "cgpath.h"
+#include "child.h"
+#include "hostfacts.h"
+#include "journal.h"
+#include "ledger.h"
+#include "manager.h"
+#include "map.h"
+#include "names.h"
+#include "policy.h"
+#include "policyfiles.h"
+#include "reconcile.h"
+#include "share.h"
+#include "tree.h"
+#include "who.h"
+#include "writer.h"
+
+typedef struct Guard Guard;
+typedef struct Tenant Tenant;
+typedef struct Target Target;
+
+/* Where to look; all may be changed for tests. */
+typedef struct GuardConfig {
+        const char *cgroup_root; /* /sys/fs/cgroup */
+        const char *run_dir; /* /run/bailiff */
+        const char *state_dir; /* /var/lib/bailiff */
+        bool observe; /* --observe: never writes, whatever policy says */
+        bool foreground; /* log to stderr too */
+        bool no_bus; /* do not connect to D-Bus */
+} GuardConfig;
+
+typedef struct Hold {
+        usec_t until; /* monotonic */
+        uint64_t until_realtime;
+        char *reason;
+        uint32_t uid; /* who asked */
+        bool give_back; /* `release NAME`: limits are given back while it lasts */
+} Hold;
+
+/* A block device of the policy, resolved at load by the loader's child. */
+typedef struct PolicyDevice {
+        char *path; /* as written in policy */
+        int result; /* block_resolve() */
+        dev_t dev;
+        char name[64];
+        bool writeback;
+} PolicyDevice;
+
+typedef struct LoadedPolicy {
+        Policy *policy;
+        PolicyFiles files;
+        PolicyDevice *devices;
+        size_t n_devices;
+        char *report; /* diagnostics, "" when none */
+        bool refused; /* policy is NULL: report says why */
+} LoadedPolicy;
+LoadedPolicy *loaded_policy_free(LoadedPolicy *l);
+DEFINE_CLEANUP(LoadedPolicy *, loaded_policy_free)
+
+typedef enum UnitState { TARGET_UNIT_UNKNOWN, TARGET_UNIT_ASKED, TARGET_UNIT_KNOWN, TARGET_UNIT_NONE } UnitState;
+
+typedef enum TargetBusy {
+        TARGET_IDLE,
+        TARGET_WRITING, /* the writer helper has it */
+        TARGET_ASKING, /* properties (and names) are being read */
+        TARGET_PUSHING, /* SetUnitProperties is under way */
+} TargetBusy;
+
+struct Target {
+        Guard *guard;
+        TreeNode *node;
+        uint64_t id; /* cgroup id; also the cookie of all requests */
+        bool container; /* else a slice of a tenant's own */
+        CgName cg;
+        Engine engine;
+        CgTrust trust;
+        uint64_t since_realtime;
+
+        ContainerInfo *info; /* NULL until the names helper answered */
+        bool names_pending;
+        unsigned names_tries;
+        bool found; /* announced */
+        usec_t names_due; /* until then a new container waits for its names, then the strictest candidate holds it */
+        usec_t names_again; /* ask once more, USEC_INFINITY: not */
+
+        WhoResult who;
+        Tenant *tenant;
+        Settings settings;
+        const char *protected_why; /* NULL: not */
+        bool reconciled; /* we may write here */
+        const char *not_reconciled_why;
+
+        LimitSet policy; /* Container…=, or the tenant's sum for its slice */
+        LimitSet share;
+        bool have_share; /* the share is apportioned, a lease */
+        LimitSet desired, unshared, actual, properties;
+        uint32_t have_files;
+        bool have_properties;
+        Recon recon;
+        CgUsage usage;
+
+        UnitState unit_state;
+        UnitInfo unit;
+        TargetBusy busy;
+        unsigned n_outstanding; /* answers awaited while ASKING */
+        bool dirty; /* step again as soon as idle */
+        bool queued;
+        usec_t next; /* step at this time */
+        bool evidence; /* properties and engine's file were just asked for: decide on them, with the files read before */
+        LimitSet before_push; /* the kernel's files before SetUnitProperties */
+        LimitSet pushed;
+        LimitSet give_back_property; /* to remove the drop-ins of, after a push */
+        ReconWrite *writing; /* the writes under way, and how many of them share each kernel write */
+        size_t n_writing, spans[WRITER_WRITES_MAX];
+        bool leaving; /* not our care any more: give everything back, then forget */
+        uint64_t config_mtime_at_write; /* of the engine's file, when we last wrote */
+
+        Hold *hold;
+        char *event_name; /* cached for announcements after the tenant is gone */
+};
+
+struct Tenant {
+        char name[POLICY_NAME_MAX + 1];
+        const PolicyTenant *rule; /* NULL: unassigned */
+        bool template;
+        Settings settings;
+        LimitSet sum;
+        Target **members; /* its containers */
+        size_t n_members, members_alloc;
+        Target **slices; /* its own slices */
+        size_t n_slices, slices_alloc;
+        bool dirty; /* apportion again */
+        bool has_sum;
+        ShareResult share;
+        usec_t next; /* apportion again while advisory */
+};
+
+typedef struct Event {
+        uint64_t id;
+        uint64_t realtime;
+        const char *kind; /* static */
+        char *tenant, *container, *cgroup;
+        uint64_t cgroup_id;
+        bool have_knob;
+        LimitKnob knob;
+        bool have_saw;
+        uint64_t saw, desired;
+        bool have_desired;
+        const char *cause; /* static, NULL */
+        char *text;
+        uint32_t uid;
+        pid_t pid;
+        bool have_caller;
+} Event;
+
+#define EVENTS_MAX 4096
+#define GUARD_BEAT_USEC USEC_PER_SEC
+#define GUARD_RELOOK_USEC (30 * USEC_PER_SEC)
+#define GUARD_RESCAN_USEC (60 * USEC_PER_SEC)
+#define GUARD_NAMES_USEC (250 * USEC_PER_MSEC)
+#define GUARD_SETTLE_USEC (2 * USEC_PER_SEC)
+
+typedef struct SavedHold { /* of an earlier run, until its cgroup appears */
+        uint64_t cgroup_id, until;
+        char *cgroup, *reason;
+        uint32_t uid;
+        bool give_back;
+} SavedHold;
+
+struct Guard {
+        GuardConfig config;
+        sd_event *event;
+        sd_bus *bus, *bus_dying;
+        sd_event_source *beat, *work, *wake, *bus_retry;
+        usec_t wake_at;
+        sd_event_source *tree_source, *writer_source, *names_source, *pause_source;
+
+        HostFacts host;
+        Tree *tree;
+        Writer *writer;
+        Names *names;
+        Manager *manager;
+        Journal *journal;
+        Ledger *ledger;
+
+        LoadedPolicy *loaded; /* the policy in force; never NULL after start */
+        bool policy_ok; /* what lies on disk is what is in force */
+        bool last_good;
+        char *policy_report; /* why not, or warnings */
+        uint64_t policy_loaded_realtime;
+        struct Loader *loader;
+        Child saver; /* writes the last good policy */
+        ChildGrave grave;
+
+        Map targets; /* cgroup id → Target */
+        Map tenants; /* name → Tenant */
+        Target **queue; /* to be stepped */
+        size_t n_queue, queue_alloc;
+
+        SavedHold *saved_holds;
+        size_t n_saved_holds;
+
+        Event *events; /* ring */
+        size_t events_head, n_events;
+        uint64_t next_event_id;
+
+        bool settled; /* after start: names known or given up on, enforcement may begin */
+        usec_t settle_until;
+        usec_t last_reload; /* of PID 1, Reloading(false) */
+        bool pid1_reloading;
+        bool paused;
+        uint64_t paused_until_realtime; /* 0: until resume */
+        bool released; /* `release --ceilings`: everything is given back until resume */
+        bool paused_by_file; /* a file without our content: by hand */
+        uint64_t n_drift_found, n_drift_repaired, n_fights;
+        usec_t started, next_rescan, longest_stall;
+        uint64_t n_iterations, started_realtime;
+        int lock; /* held while we run: /run/bailiff/lock */
+        int pause_watch; /* inotify fd on run_dir */
+        char **missing; /* sentences: what this host lacks */
+        size_t n_missing;
+        char **rivals;
+        size_t n_rivals;
+        bool ledger_trouble; /* told once */
+        char status_line[256];
+};
+
+static inline usec_t guard_now(const Guard *g) {
+        uint64_t n = 0;
+
+        (void)sd_event_now(g->event, CLOCK_MONOTONIC, &n);
+        return n;
+}
+uint64_t guard_realtime(void);
+
+/* guard.c */
+int guard_new(const GuardConfig *config, Guard **ret);
+/* One guard a host: the lock's fd, or -EALREADY when another holds it. */
+int guard_lock(const char *run_dir);
+int guard_run(Guard *g); /* until SIGTERM */
+Guard *guard_free(Guard *g);
+DEFINE_CLEANUP(Guard *, guard_free)
+Mode guard_host_mode(const Guard *g, const char **ret_reason); /* bound of everything now */
+void guard_update_status(Guard *g);
+
+/* world.c */
+extern const TreeOps world_tree_ops;
+void world_policy_changed(Guard *g); /* after g->loaded was replaced */
+void world_beat(Guard *g, usec_t now);
+void world_ask_names(Guard *g, Target *t, usec_t now);
+Target *world_find(Guard *g, const char *name, const char **ret_error, Tenant **ret_tenant);
+void world_recompute(Guard *g, Target *t); /* tenant, settings, limits of one target */
+void world_apportion(Guard *g, Tenant *tenant, usec_t now);
+Target *target_free(Target *t);
+void world_forget(Guard *g, Target *t);
+void tenant_free(Tenant *t);
+int world_device(void *user, const char *path, dev_t *ret); /* CeilingDevice on g->loaded */
+bool world_device_writeback(void *user, dev_t dev);
+/* Container…= (or a slice's sum) and tenant under g->loaded as it is now; changes nothing. */
+int world_preview(Guard *g, Target *t, LimitSet *ret, char tenant[POLICY_NAME_MAX + 1]);
+const char *target_name(const Target *t); /* for people: name, else id, else path */
+
+/* enforce.c */
+void enforce_queue(Guard *g, Target *t); /* step soon */
+void enforce_work(Guard *g, usec_t now); /* bounded: steps queued targets */
+void enforce_beat(Guard *g, usec_t now);
+void enforce_leave(Guard *g, Target *t); /* give everything back */
+void enforce_answered(Guard *g, Target *t); /* the names helper has answered an asking target */
+
+/* announce.c */
+typedef enum Announce {
+        ANNOUNCE_START, ANNOUNCE_POLICY_LOADED, ANNOUNCE_POLICY_REFUSED, ANNOUNCE_SET, ANNOUNCE_DRIFT, ANNOUNCE_REPAIRED,
+        ANNOUNCE_FIGHT, ANNOUNCE_CAPPED, ANNOUNCE_HOLD, ANNOUNCE_UNHOLD, ANNOUNCE_GIVEN_BACK, ANNOUNCE_WOULD,
+        ANNOUNCE_SQUEEZE, ANNOUNCE_REFUSED, ANNOUNCE_PAUSE, ANNOUNCE_RESUME, ANNOUNCE_FOUND, ANNOUNCE_GONE,
+        ANNOUNCE_CONTRADICTION, ANNOUNCE_UNDO, ANNOUNCE_RELEASE, ANNOUNCE_DEGRADED,
+        _ANNOUNCE_MAX,
+} Announce;
+typedef struct Caller { /* of a D-Bus call */
+        bool known;
+        uint32_t uid;
+        pid_t pid;
+} Caller;
+/* t, e, c may be NULL. The text is one sentence. */
+void announce(Guard *g, Announce what, const Target *t, const ReconEvent *e, const Caller *c, const char *format, ...)
+        _printf_(6, 7);
+void announce_tenant(Guard *g, Announce what, const char *tenant, const char *format, ...) _printf_(4, 5);
+void announce_recon(Guard *g, const Target *t, const ReconEvent *e);
+void event_deinit(Event *e);
+
+/* control.c */
+int control_load(Guard *g); /* holds of an earlier run; pause file */
+void control_check_pause(Guard *g, const Caller *c);
+int control_pause(Guard *g, usec_t span, const Caller *c);
+int control_resume(Guard *g, const Caller *c);
+int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give_back, const Caller *c);
+int control_unhold(Guard *g, Target *t, const Caller *c);
+void control_adopt_hold(Guard *g, Target *t); /* a hold saved for this cgroup */
+void control_beat(Guard *g, usec_t now);
+void saved_holds_free(Guard *g);
+int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, const char **ret_error);
+/* Gives ceilings back: all (t NULL, pauses the host) or one. */
+int control_release(Guard *g, Target *t, const Caller *c);
+
+/* loader.c */
+/* For the candidate: done() gets the loaded policy (owned by the callee) or NULL with errno. */
+typedef void (*LoaderDone)(Guard *g, void *user, int result, LoadedPolicy *loaded);
+int loader_start(Guard *g, LoaderDone done, void *user);
+int loader_boot(Guard *g); /* synchronous, with fallback to last good and to the built-in nothing */
+void loader_reload(Guard *g, void (*done)(Guard *g, void *user, int result, const char *report), void *user, const Caller *c);
+struct Loader *loader_free(struct Loader *l);
+
+/* bus.c */
+int bus_start(Guard *g); /* connect, or retry later */
+void bus_stop(Guard *g);
+void bus_signal_action(Guard *g, const Event *e);
+void bus_signal_policy(Guard *g, bool ok, const char *text);
+
+/* render.c (jansson) */
+struct json_t;
+struct json_t *render_status(Guard *g);
+struct json_t *render_tenants(Guard *g);
+struct json_t *render_containers(Guard *g);
+struct json_t *render_show(Guard *g, Target *t, Tenant *tenant);
+struct json_t *render_events(Guard *g, uint64_t since, uint32_t max);
+struct json_t *render_policy(Guard *g, const char *tenant);
+struct json_t *render_diff(Guard *g, const LoadedPolicy *candidate);
+
+/* lapse.c: one-shot programs that work from the ledger without a running guard */
+int lapse_shares(const GuardConfig *config); /* the guard has been gone for a minute */
+int lapse_release(const GuardConfig *config); /* uninstall: give back everything, print what */

@@ -1,0 +1,840 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The guard's state as JSON, in the schema that include/bailiff/bus.h
+ * documents. Only reads. Everything that comes from a tenant (names, labels,
+ * images) goes through set_text(), which replaces what is not UTF-8.
+ */
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cgfile.h"
+#include "config.h"
+#include "fdio.h"
+#include "guard.h"
+#include "num.h"
+
+/* json_string() refuses invalid UTF-8; a name must never make an answer fail. */
+static json_t *text(const char *s) {
+        _cleanup_buf_ Buf b = BUF_INIT;
+        json_t *j;
+
+        if (!s)
+                return json_null();
+        j = json_string(s);
+        if (j)
+                return j;
+        for (; *s; s++)
+                buf_putc(&b, (unsigned char)*s < 0x80 ? *s : '?');
+        j = json_string(buf_str(&b));
+        return j ? j : json_null();
+}
+
+static void set_text(json_t *o, const char *key, const char *s) { (void)json_object_set_new(o, key, text(s)); }
+
+static void set_int(json_t *o, const char *key, uint64_t v) {
+        (void)json_object_set_new(o, key, json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v));
+}
+
+static void set_bool(json_t *o, const char *key, bool v) { (void)json_object_set_new(o, key, json_boolean(v)); }
+
+static void set_null(json_t *o, const char *key) { (void)json_object_set_new(o, key, json_null()); }
+
+/* value and value_text; null and "infinity" where there is no bound */
+static void set_limit_value(json_t *o, const char *key, LimitKnob knob, bool have, uint64_t v) {
+        _cleanup_buf_ Buf b = BUF_INIT;
+        char name[64];
+
+        if (have && v != LIMIT_INFINITY)
+                set_int(o, key, v);
+        else
+                set_null(o, key);
+        (void)snprintf(name, sizeof(name), "%s_text", key);
+        if (!have) {
+                set_null(o, name);
+                return;
+        }
+        (void)limit_format_value(knob.limit, v, &b);
+        set_text(o, name, buf_str(&b));
+}
+
+static const char *device_name(const Guard *g, dev_t dev) {
+        for (size_t i = 0; i < g->loaded->n_devices; i++)
+                if (g->loaded->devices[i].dev == dev && g->loaded->devices[i].name[0])
+                        return g->loaded->devices[i].name;
+        return NULL;
+}
+
+static void set_knob(const Guard *g, json_t *o, LimitKnob knob) {
+        char dev[32];
+
+        set_text(o, "limit", limit_info(knob.limit)->key);
+        if (knob.dev == 0) {
+                set_null(o, "device");
+                return;
+        }
+        (void)snprintf(dev, sizeof(dev), "%u:%u", major(knob.dev), minor(knob.dev));
+        set_text(o, "device", dev);
+        set_text(o, "device_name", device_name(g, knob.dev));
+}
+
+static void set_ref(const Guard *g, json_t *o, PolicyRef ref) {
+        const Policy *p = g->loaded->policy;
+
+        if (ref.line > 0 && ref.file < p->n_files) {
+                set_text(o, "file", p->files[ref.file]);
+                set_int(o, "line", ref.line);
+        } else
+                set_null(o, "file");
+}
+
+static json_t *render_knob(const Guard *g, const ReconKnob *k) {
+        json_t *o = json_object();
+
+        set_knob(g, o, k->knob);
+        set_limit_value(o, "desired", k->knob, k->is_desired, k->desired);
+        set_limit_value(o, "actual", k->knob, k->have_actual, k->actual);
+        set_limit_value(o, "want", k->knob, k->have_want, k->want);
+        set_text(o, "state", knob_state_to_string(k->state));
+        set_text(o, "origin", k->is_desired ? origin_kind_to_string(origin_kind(k->origin)) : NULL);
+        set_ref(g, o, k->is_desired ? origin_ref(k->origin) : (PolicyRef){});
+        set_int(o, "drifts", k->n_drifts);
+        set_int(o, "repairs", k->n_repairs);
+        set_text(o, "cause", k->n_drifts > 0 ? drift_cause_to_string(k->cause) : NULL);
+        set_text(o, "error", k->error < 0 ? strerror(-k->error) : NULL);
+        return o;
+}
+
+static json_t *render_usage(const CgUsage *u) {
+        json_t *o = json_object();
+
+        if (u->have_memory)
+                set_int(o, "memory_bytes", u->memory_bytes);
+        if (u->have_swap)
+                set_int(o, "swap_bytes", u->swap_bytes);
+        if (u->have_pids)
+                set_int(o, "tasks", u->tasks);
+        if (u->have_cpu)
+                set_int(o, "cpu_usec", u->cpu_usec);
+        if (u->have_io) {
+                set_int(o, "io_read_bytes", u->io_rbytes);
+                set_int(o, "io_write_bytes", u->io_wbytes);
+        }
+        return o;
+}
+
+static json_t *render_hold(const Target *t) {
+        json_t *o;
+
+        if (!t->hold)
+                return json_null();
+        o = json_object();
+        set_int(o, "until", t->hold->until_realtime);
+        set_text(o, "reason", t->hold->reason);
+        set_int(o, "uid", t->hold->uid);
+        return o;
+}
+
+static void add_note(void *user, LimitKnob knob, const char *sentence) {
+        (void)knob;
+        (void)json_array_append_new(user, text(sentence));
+}
+
+static json_t *render_notes(Guard *g, Target *t) {
+        json_t *notes = json_array();
+        BiteFacts f = {
+                .host = &g->host,
+                .have_files = t->have_files,
+                .below_user_manager = t->cg.rootless,
+                .parent_protection = UINT64_MAX,
+                .device_writeback = world_device_writeback,
+                .user = g,
+        };
+        LimitSet above = LIMIT_SET_INIT;
+        uint32_t have;
+
+        if (!t->leaving && t->node->parent && t->node->parent->parent &&
+            cg_read_limits(t->node->parent->fd, &above, &have) == 0) {
+                uint64_t min = 0, low = 0;
+
+                (void)limit_set_get_scalar(&above, LIMIT_MEMORY_MIN, &min);
+                (void)limit_set_get_scalar(&above, LIMIT_MEMORY_LOW, &low);
+                f.parent_protection = MAX_OF(min, low);
+        }
+        limit_set_deinit(&above);
+        if (t->reconciled)
+                ceiling_cannot_bite(&t->desired, &f, add_note, notes);
+        else if (t->not_reconciled_why)
+                (void)json_array_append_new(notes, text(t->not_reconciled_why));
+        return notes;
+}
+
+static json_t *render_limits(Guard *g, Target *t) {
+        json_t *a = json_array();
+
+        for (size_t i = 0; i < t->recon.n; i++)
+                if (t->recon.knobs[i].is_desired || t->recon.knobs[i].have_ours)
+                        (void)json_array_append_new(a, render_knob(g, &t->recon.knobs[i]));
+        return a;
+}
+
+static json_t *render_container(Guard *g, Target *t) {
+        const ContainerInfo *i = t->info;
+        json_t *o = json_object(), *x;
+        const char *boundary = t->node->path;
+        char user_slice[64];
+
+        (void)cg_read_usage(t->node->fd, &t->usage);
+        set_text(o, "cgroup", t->node->path);
+        set_int(o, "cgroup_id", t->id);
+        set_text(o, "engine", engine_to_string(t->engine));
+        set_text(o, "id", t->cg.id);
+        set_text(o, "name", i ? i->name : NULL);
+        set_text(o, "image", i ? i->image : NULL);
+        x = json_object();
+        for (size_t k = 0; i && k < i->n_labels; k++) {
+                json_t *v = text(i->labels[k].value);
+
+                if (json_object_set_new(x, i->labels[k].key, v) < 0)
+                        continue; /* a key that is no UTF-8 cannot be shown */
+        }
+        (void)json_object_set_new(o, "labels", x);
+        set_bool(o, "labels_in_files", i && i->labels_in_files);
+        set_text(o, "tenant", t->tenant ? t->tenant->name : "unassigned");
+        if (t->who.rule) {
+                x = json_object();
+                set_text(x, "class", match_class_to_string(t->who.class));
+                set_ref(g, x, t->who.ref);
+                (void)json_object_set_new(o, "tenant_by", x);
+        } else
+                set_null(o, "tenant_by");
+        set_bool(o, "pending", t->names_pending);
+        set_text(o, "contradiction", t->who.contradiction ? t->who.contradicted : NULL);
+        set_text(o, "unit", t->unit_state == TARGET_UNIT_KNOWN ? t->unit.name : NULL);
+        set_bool(o, "kube", t->cg.kube);
+        set_bool(o, "rootless", t->cg.rootless);
+        if (t->cg.rootless && t->cg.uid != (uid_t)-1) {
+                (void)snprintf(user_slice, sizeof(user_slice), "/user.slice/user-%u.slice", t->cg.uid);
+                boundary = user_slice;
+        }
+        set_text(o, "held_at", boundary);
+        set_text(o, "protected", t->protected_why);
+        set_bool(o, "reconciled", t->reconciled);
+        set_text(o, "mode", mode_to_string(MIN_OF(t->settings.mode, guard_host_mode(g, NULL))));
+        set_text(o, "kill", kill_to_string(t->settings.kill));
+        set_int(o, "priority", t->settings.priority);
+        x = json_array();
+        for (size_t k = 0; i && k < i->requested.n; k++) {
+                json_t *e = json_object();
+
+                set_knob(g, e, i->requested.entries[k].knob);
+                set_limit_value(e, "value", i->requested.entries[k].knob, true, i->requested.entries[k].value);
+                (void)json_array_append_new(x, e);
+        }
+        (void)json_object_set_new(o, "requested", x);
+        set_text(o, "health_check", i ? i->health_check : NULL);
+        set_text(o, "stop_signal", i ? i->stop_signal : NULL);
+        set_text(o, "source", i ? i->source : NULL);
+        set_text(o, "problem", i ? i->problem : NULL);
+        set_int(o, "since", t->since_realtime);
+        (void)json_object_set_new(o, "hold", render_hold(t));
+        (void)json_object_set_new(o, "usage", render_usage(&t->usage));
+        (void)json_object_set_new(o, "limits", render_limits(g, t));
+        (void)json_object_set_new(o, "notes", render_notes(g, t));
+        return o;
+}
+
+static int by_path(const void *a, const void *b) {
+        const Target *x = *(Target *const *)a, *y = *(Target *const *)b;
+
+        return strcmp(x->node->path, y->node->path);
+}
+
+/* Containers in order of path, so that two answers can be compared. */
+static Target **sorted(const Guard *g, size_t *ret_n) {
+        Target **list = calloc(g->targets.n + 1, sizeof(*list)), *t;
+        size_t n = 0, i = 0;
+
+        while (list && (t = map_next(&g->targets, &i)))
+                if (t->container && !t->leaving)
+                        list[n++] = t;
+        if (list && n > 0)
+                qsort(list, n, sizeof(*list), by_path);
+        *ret_n = n;
+        return list;
+}
+
+json_t *render_containers(Guard *g) {
+        _cleanup_free_ Target **list = NULL;
+        json_t *a = json_array();
+        size_t n;
+
+        list = sorted(g, &n);
+        for (size_t i = 0; list && i < n; i++)
+                (void)json_array_append_new(a, render_container(g, list[i]));
+        return json_pack("{s:o}", "containers", a);
+}
+
+static void add_usage(CgUsage *sum, const CgUsage *u) {
+        sum->have_memory |= u->have_memory;
+        sum->have_swap |= u->have_swap;
+        sum->have_pids |= u->have_pids;
+        sum->have_cpu |= u->have_cpu;
+        sum->have_io |= u->have_io;
+        sum->memory_bytes += u->memory_bytes;
+        sum->swap_bytes += u->swap_bytes;
+        sum->tasks += u->tasks;
+        sum->cpu_usec += u->cpu_usec;
+        sum->io_rbytes += u->io_rbytes;
+        sum->io_wbytes += u->io_wbytes;
+}
+
+static const char *sum_state(const Tenant *t) {
+        if (!t->has_sum || (t->n_slices == 0 && t->settings.sum == SUM_SLICE))
+                return "none";
+        return share_state_to_string(t->share.state);
+}
+
+static json_t *render_tenant(Guard *g, Tenant *t) {
+        json_t *o = json_object(), *a, *notes = json_array();
+        CgUsage sum = {};
+        size_t unreachable = 0;
+
+        set_text(o, "name", t->name);
+        set_text(o, "rule", !t->rule ? "none" : t->template ? "template" : "tenant");
+        set_text(o, "plan", t->rule ? t->rule->plan : NULL);
+        set_ref(g, o, t->rule ? t->rule->ref : (PolicyRef){});
+        set_text(o, "mode", mode_to_string(MIN_OF(t->settings.mode, guard_host_mode(g, NULL))));
+        set_text(o, "kill", kill_to_string(t->settings.kill));
+        set_int(o, "priority", t->settings.priority);
+        set_text(o, "sum", sum_state(t));
+        set_int(o, "containers", t->n_members);
+        a = json_array();
+        for (size_t i = 0; i < t->n_slices; i++) {
+                (void)json_array_append_new(a, text(t->slices[i]->node->path));
+                (void)cg_read_usage(t->slices[i]->node->fd, &t->slices[i]->usage);
+                add_usage(&sum, &t->slices[i]->usage);
+        }
+        (void)json_object_set_new(o, "slices", a);
+        for (size_t i = 0; i < t->n_members; i++) {
+                bool below = false;
+
+                for (size_t k = 0; k < t->n_slices && !below; k++)
+                        below = cgpath_below(t->members[i]->node->path, t->slices[k]->node->path);
+                if (!below) {
+                        (void)cg_read_usage(t->members[i]->node->fd, &t->members[i]->usage);
+                        add_usage(&sum, &t->members[i]->usage);
+                        unreachable += !t->members[i]->reconciled;
+                }
+        }
+        (void)json_object_set_new(o, "usage", render_usage(&sum));
+        a = json_array();
+        for (size_t i = 0; i < t->sum.n; i++) {
+                const LimitEntry *e = &t->sum.entries[i];
+                json_t *x = json_object();
+
+                set_knob(g, x, e->knob);
+                set_limit_value(x, "value", e->knob, true, e->value);
+                set_ref(g, x, origin_ref(e->origin));
+                set_bool(x, "advisory", t->share.advisory[e->knob.limit]);
+                (void)json_array_append_new(a, x);
+        }
+        (void)json_object_set_new(o, "limits", a);
+        a = json_array();
+        for (size_t i = 0; i < t->n_slices; i++) {
+                json_t *x = json_object();
+
+                set_text(x, "cgroup", t->slices[i]->node->path);
+                (void)json_object_set_new(x, "limits", render_limits(g, t->slices[i]));
+                (void)json_object_set_new(x, "hold", render_hold(t->slices[i]));
+                (void)json_object_set_new(x, "notes", render_notes(g, t->slices[i]));
+                (void)json_array_append_new(a, x);
+        }
+        (void)json_object_set_new(o, "slice_limits", a);
+        if (t->has_sum && t->settings.sum == SUM_SLICE && t->n_slices == 0)
+                (void)json_array_append_new(
+                        notes, text("Sum=slice, but the tenant has no slice of its own: its sum is not held"));
+        if (t->has_sum && unreachable > 0)
+                (void)json_array_append_new(
+                        notes, json_sprintf("%zu of its containers cannot be written; the sum does not cover them", unreachable));
+        if (t->n_slices == 0 && t->n_members > 1 && t->has_sum)
+                (void)json_array_append_new(notes,
+                                            json_sprintf("apportioned; exact with a slice of its own: start its containers with "
+                                                         "cgroup_parent: tenant-%s.slice and add Match=slice=tenant-%s.slice",
+                                                         t->name, t->name));
+        (void)json_object_set_new(o, "notes", notes);
+        return o;
+}
+
+static int by_tenant_name(const void *a, const void *b) {
+        const Tenant *x = *(Tenant *const *)a, *y = *(Tenant *const *)b;
+
+        return strcmp(x->name, y->name);
+}
+
+json_t *render_tenants(Guard *g) {
+        _cleanup_free_ Tenant **list = calloc(g->tenants.n + 1, sizeof(*list));
+        json_t *a = json_array();
+        size_t n = 0, i = 0;
+        Tenant *t;
+
+        while (list && (t = map_next(&g->tenants, &i)))
+                list[n++] = t;
+        if (list && n > 0)
+                qsort(list, n, sizeof(*list), by_tenant_name);
+        for (i = 0; i < n; i++)
+                (void)json_array_append_new(a, render_tenant(g, list[i]));
+        return json_pack("{s:o}", "tenants", a);
+}
+
+/* ---- events ---- */
+
+static json_t *render_event(const Guard *g, const Event *e) {
+        json_t *o = json_object();
+
+        set_int(o, "id", e->id);
+        set_int(o, "time", e->realtime);
+        set_text(o, "kind", e->kind);
+        if (e->tenant)
+                set_text(o, "tenant", e->tenant);
+        if (e->container)
+                set_text(o, "container", e->container);
+        if (e->cgroup) {
+                set_text(o, "cgroup", e->cgroup);
+                set_int(o, "cgroup_id", e->cgroup_id);
+        }
+        if (e->have_knob) {
+                set_knob(g, o, e->knob);
+                if (e->have_saw)
+                        set_limit_value(o, "saw", e->knob, true, e->saw);
+                if (e->have_desired)
+                        set_limit_value(o, "desired", e->knob, true, e->desired);
+        }
+        if (e->cause)
+                set_text(o, "cause", e->cause);
+        set_text(o, "text", e->text);
+        if (e->have_caller) {
+                set_int(o, "uid", e->uid);
+                set_int(o, "pid", (uint64_t)e->pid);
+        }
+        return o;
+}
+
+static json_t *events_where(Guard *g, uint64_t since, uint32_t max, const Target *t, const Tenant *tenant) {
+        json_t *a = json_array();
+        size_t n = 0, first = 0;
+
+        /* The newest `max` that match, in order of time. */
+        for (size_t i = g->n_events; i-- > 0;) {
+                const Event *e = &g->events[(g->events_head + i) % EVENTS_MAX];
+
+                if (e->id <= since || (t && e->cgroup_id != t->id) ||
+                    (tenant && (!e->tenant || !STR_EQ(e->tenant, tenant->name))))
+                        continue;
+                first = i;
+                if (++n == max)
+                        break;
+        }
+        for (size_t i = first; n > 0 && i < g->n_events; i++) {
+                const Event *e = &g->events[(g->events_head + i) % EVENTS_MAX];
+
+                if (e->id <= since || (t && e->cgroup_id != t->id) ||
+                    (tenant && (!e->tenant || !STR_EQ(e->tenant, tenant->name))))
+                        continue;
+                (void)json_array_append_new(a, render_event(g, e));
+        }
+        return a;
+}
+
+json_t *render_events(Guard *g, uint64_t since, uint32_t max) {
+        return json_pack("{s:o, s:I}", "events", events_where(g, since, max ? max : EVENTS_MAX, NULL, NULL), "next",
+                         (json_int_t)g->next_event_id);
+}
+
+json_t *render_show(Guard *g, Target *t, Tenant *tenant) {
+        json_t *o;
+
+        if (t && t->container) {
+                o = render_container(g, t);
+                set_text(o, "kind", "container");
+        } else {
+                if (!tenant)
+                        tenant = t->tenant;
+                o = tenant ? render_tenant(g, tenant) : json_object();
+                set_text(o, "kind", "tenant");
+                t = NULL;
+        }
+        (void)json_object_set_new(o, "events", events_where(g, 0, 20, t, t ? NULL : tenant));
+        return o;
+}
+
+/* ---- status ---- */
+
+static uint64_t own_rss(void) {
+        char b[256];
+        uint64_t pages = 0;
+        const char *p, *end;
+        ssize_t n = fd_read_at(AT_FDCWD, "/proc/self/statm", b, sizeof(b));
+
+        if (n < 0)
+                return 0;
+        end = b + n;
+        p = memchr(b, ' ', (size_t)n); /* size, then resident */
+        if (!p)
+                return 0;
+        p++;
+        if (num_scan_u64(&p, end, &pages) < 0)
+                return 0;
+        return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static json_t *strings(char *const *list, size_t n) {
+        json_t *a = json_array();
+
+        for (size_t i = 0; i < n; i++)
+                (void)json_array_append_new(a, text(list[i]));
+        return a;
+}
+
+static json_t *lines(const char *s) {
+        json_t *a = json_array();
+
+        while (s && *s) {
+                size_t n = strcspn(s, "\n");
+
+                if (n > 0)
+                        (void)json_array_append_new(a, json_stringn(s, n));
+                s += n + (s[n] == '\n');
+        }
+        return a;
+}
+
+static json_t *render_counts(Guard *g) {
+        size_t containers = 0, held = 0, unassigned = 0, drifted = 0, holds = 0, advisory = 0, squeezing = 0, i = 0;
+        json_t *o = json_object();
+        Tenant *tenant;
+        Target *t;
+
+        while ((t = map_next(&g->targets, &i))) {
+                bool d = false, s = false, ok = false;
+
+                containers += t->container;
+                unassigned += t->container && t->tenant && STR_EQ(t->tenant->name, "unassigned");
+                for (size_t k = 0; k < t->recon.n; k++) {
+                        KnobState st = t->recon.knobs[k].state;
+
+                        d |= st == KNOB_DRIFTED;
+                        s |= st == KNOB_SQUEEZING;
+                        ok |= t->recon.knobs[k].is_desired && (st == KNOB_OK || st == KNOB_KERNEL_ONLY);
+                        if (st == KNOB_HELD && !t->hold) {
+                                holds++;
+                                break;
+                        }
+                }
+                held += ok && t->container;
+                drifted += d;
+                squeezing += s;
+                holds += t->hold != NULL;
+        }
+        i = 0;
+        while ((tenant = map_next(&g->tenants, &i)))
+                advisory += tenant->share.state == SHARE_ADVISORY;
+        set_int(o, "containers", containers);
+        set_int(o, "held", held);
+        set_int(o, "tenants", g->tenants.n);
+        set_int(o, "unassigned", unassigned);
+        set_int(o, "drifted", drifted);
+        set_int(o, "holds", holds);
+        set_int(o, "advisory", advisory);
+        set_int(o, "squeezing", squeezing);
+        return o;
+}
+
+static json_t *render_health(Guard *g) {
+        struct rusage ru = {};
+        json_t *o = json_object();
+
+        (void)getrusage(RUSAGE_SELF, &ru);
+        set_int(o, "iterations", g->n_iterations);
+        set_int(o, "longest_usec", g->longest_stall);
+        set_int(o, "rss_bytes", own_rss());
+        set_int(o, "cpu_usec",
+                (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * USEC_PER_SEC +
+                        (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec));
+        return o;
+}
+
+static json_t *render_policy_state(Guard *g) {
+        json_t *o = json_object();
+
+        set_bool(o, "ok", g->policy_ok);
+        set_bool(o, "last_good", g->last_good);
+        set_int(o, "loaded", g->policy_loaded_realtime);
+        (void)json_object_set_new(o, "files", strings(g->loaded->policy->files, g->loaded->policy->n_files));
+        set_text(o, "report", g->policy_ok ? "" : g->policy_report);
+        (void)json_object_set_new(o, "warnings", lines(g->policy_ok ? g->policy_report : NULL));
+        return o;
+}
+
+static json_t *render_host(const Guard *g) {
+        static const struct {
+                uint32_t bit;
+                const char *name;
+        } controllers[] = { { CONTROLLER_CPU, "cpu" }, { CONTROLLER_IO, "io" }, { CONTROLLER_MEMORY, "memory" }, { CONTROLLER_PIDS, "pids" } };
+        json_t *o = json_object(), *a = json_array();
+
+        set_text(o, "kernel", g->host.kernel);
+        set_int(o, "memory_bytes", g->host.memory_bytes);
+        set_int(o, "swap_bytes", g->host.swap_bytes);
+        set_int(o, "cpus", g->host.n_cpus);
+        for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
+                if (g->host.controllers & controllers[i].bit)
+                        (void)json_array_append_new(a, text(controllers[i].name));
+        (void)json_object_set_new(o, "controllers", a);
+        set_bool(o, "psi", g->host.psi);
+        set_bool(o, "systemd", g->host.systemd_running);
+        return o;
+}
+
+json_t *render_status(Guard *g) {
+        json_t *o = json_object(), *x;
+        TreeStats tree = {};
+        JournalStats journal = {};
+        LedgerStats ledger = {};
+        const char *reason;
+
+        set_text(o, "version", BAILIFF_VERSION);
+        set_int(o, "pid", (uint64_t)getpid());
+        set_int(o, "started", g->started_realtime);
+        set_text(o, "mode", mode_to_string(guard_host_mode(g, &reason)));
+        set_text(o, "mode_reason", reason);
+        if (g->paused) {
+                x = json_object();
+                if (g->paused_until_realtime)
+                        set_int(x, "until", g->paused_until_realtime);
+                else
+                        set_null(x, "until");
+                set_text(x, "by", g->released ? "release" : g->paused_by_file ? "file" : "command");
+                (void)json_object_set_new(o, "paused", x);
+        } else
+                set_null(o, "paused");
+        (void)json_object_set_new(o, "policy", render_policy_state(g));
+        (void)json_object_set_new(o, "host", render_host(g));
+        (void)json_object_set_new(o, "missing", strings(g->missing, g->n_missing));
+        (void)json_object_set_new(o, "rivals", strings(g->rivals, g->n_rivals));
+        (void)json_object_set_new(o, "counts", render_counts(g));
+        (void)json_object_set_new(o, "drift",
+                                  json_pack("{s:I, s:I, s:I}", "found", (json_int_t)g->n_drift_found, "repaired",
+                                            (json_int_t)g->n_drift_repaired, "fights", (json_int_t)g->n_fights));
+        tree_get_stats(g->tree, &tree);
+        (void)json_object_set_new(o, "tree",
+                                  json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "nodes", (json_int_t)tree.n_nodes, "watches",
+                                            (json_int_t)tree.n_watches, "overflows", (json_int_t)tree.overflows, "rescans",
+                                            (json_int_t)tree.rescans, "watch_failures", (json_int_t)tree.watch_failures,
+                                            "fd_failures", (json_int_t)tree.fd_failures, "refused",
+                                            (json_int_t)tree.refused));
+        (void)json_object_set_new(o, "bus",
+                                  json_pack("{s:b, s:b, s:I}", "connected", g->bus != NULL, "systemd",
+                                            manager_is_connected(g->manager), "pending",
+                                            (json_int_t)manager_n_pending(g->manager)));
+        journal_get_stats(g->journal, &journal);
+        (void)json_object_set_new(o, "journal",
+                                  json_pack("{s:I, s:I, s:I, s:I}", "sent", (json_int_t)journal.sent, "queued",
+                                            (json_int_t)journal.queued, "dropped", (json_int_t)journal.dropped,
+                                            "backlog_bytes", (json_int_t)journal.backlog_bytes));
+        (void)json_object_set_new(o, "writer",
+                                  json_pack("{s:I, s:I}", "pid", (json_int_t)writer_pid(g->writer), "pending",
+                                            (json_int_t)writer_n_pending(g->writer)));
+        (void)json_object_set_new(o, "names",
+                                  json_pack("{s:I, s:I}", "pid", (json_int_t)names_pid(g->names), "pending",
+                                            (json_int_t)names_n_pending(g->names)));
+        ledger_get_stats(g->ledger, &ledger);
+        x = json_pack("{s:I, s:I}", "records", (json_int_t)ledger.n_records, "damaged", (json_int_t)ledger.n_damaged);
+        set_text(x, "error", ledger.write_error < 0 ? strerror(-ledger.write_error) : NULL);
+        (void)json_object_set_new(o, "ledger", x);
+        (void)json_object_set_new(o, "loop", render_health(g));
+        return o;
+}
+
+/* ---- policy ---- */
+
+typedef struct Chain {
+        const PolicySection *sections[4];
+        size_t n;
+} Chain;
+
+static void push_section(Chain *c, const PolicySection *s) {
+        if (s && c->n < ARRAY_SIZE(c->sections))
+                c->sections[c->n++] = s;
+}
+
+static json_t *render_value(const Guard *g, const char *key, const char *value, PolicyRef ref) {
+        json_t *o = json_object();
+
+        set_text(o, "key", key);
+        set_text(o, "value", value);
+        set_ref(g, o, ref);
+        return o;
+}
+
+static void add_limits(const Guard *g, json_t *a, const LimitSet *set, const char *prefix) {
+        for (size_t i = 0; i < set->n; i++) {
+                _cleanup_buf_ Buf value = BUF_INIT, key = BUF_INIT;
+                const LimitEntry *e = &set->entries[i];
+
+                buf_printf(&key, "%s%s", prefix, limit_info(e->knob.limit)->key);
+                if (e->knob.dev) {
+                        const char *name = device_name(g, e->knob.dev);
+
+                        buf_printf(&value, "/dev/%s ", name ? name : "?");
+                }
+                (void)limit_format_value(e->knob.limit, e->value, &value);
+                (void)json_array_append_new(a, render_value(g, buf_str(&key), buf_str(&value), origin_ref(e->origin)));
+        }
+}
+
+static void add_values(const Guard *g, json_t *a, const Chain *c) {
+        for (PolicyKey k = 0; k < _PK_MAX; k++) {
+                const PolicyValue *v = policy_section_get((const PolicySection **)c->sections, c->n, k);
+                _cleanup_buf_ Buf b = BUF_INIT;
+
+                if (!v || !v->set || policy_value_format(k, v, &b) < 0)
+                        continue;
+                (void)json_array_append_new(a, render_value(g, policy_key_name(k), buf_str(&b), v->ref));
+        }
+}
+
+static json_t *render_tenant_policy(Guard *g, const char *name, const PolicyTenant *rule, const char *kind) {
+        const Policy *p = g->loaded->policy;
+        const PolicyPlan *plan = rule && rule->plan ? policy_find_plan(p, rule->plan) : NULL;
+        CeilingEnv env = { .host = &g->host, .device = world_device, .user = g };
+        LimitSet set = LIMIT_SET_INIT;
+        json_t *o = json_object(), *a = json_array();
+        Chain c = {};
+
+        push_section(&c, &p->defaults);
+        push_section(&c, plan ? &plan->section : NULL);
+        push_section(&c, rule ? &rule->section : NULL);
+        add_values(g, a, &c);
+        if (ceiling_tenant(p, rule, name, &env, &set) >= 0)
+                add_limits(g, a, &set, "");
+        limit_set_clear(&set);
+        if (ceiling_container(p, rule, name, NULL, &env, &set) >= 0)
+                add_limits(g, a, &set, "Container");
+        limit_set_deinit(&set);
+        set_text(o, "name", name);
+        set_text(o, "rule", kind);
+        set_text(o, "plan", rule ? rule->plan : NULL);
+        set_ref(g, o, rule ? rule->ref : (PolicyRef){});
+        (void)json_object_set_new(o, "values", a);
+        return o;
+}
+
+json_t *render_policy(Guard *g, const char *tenant) {
+        const Policy *p = g->loaded->policy;
+        json_t *tenants = json_array(), *values = json_array(), *host = json_object();
+        Chain c = {};
+        size_t i = 0;
+        Tenant *live;
+
+        for (size_t k = 0; k < p->n_tenants; k++)
+                if (!*tenant || STR_EQ(p->tenants[k].name, tenant))
+                        (void)json_array_append_new(
+                                tenants, render_tenant_policy(g, p->tenants[k].name, &p->tenants[k], "tenant"));
+        while ((live = map_next(&g->tenants, &i)))
+                if (live->template && (!*tenant || STR_EQ(live->name, tenant)))
+                        (void)json_array_append_new(tenants, render_tenant_policy(g, live->name, live->rule, "template"));
+        if ((!*tenant && !policy_find_tenant(p, "unassigned")) || (STR_EQ(tenant, "unassigned") && !policy_find_tenant(p, tenant)))
+                (void)json_array_append_new(tenants, render_tenant_policy(g, "unassigned", NULL, "none"));
+        push_section(&c, &p->host);
+        add_values(g, values, &c);
+        (void)json_object_set_new(host, "values", values);
+        return json_pack("{s:o, s:o}", "tenants", tenants, "host", host);
+}
+
+/* ---- policy diff: what another policy would change ---- */
+
+static void add_change(Guard *g, json_t *a, Target *t, const char *tenant, LimitKnob knob, bool have_from, uint64_t from,
+                       bool have_to, uint64_t to) {
+        DangerUsage u = {
+                .have_memory = t->usage.have_memory,
+                .have_swap = t->usage.have_swap,
+                .have_tasks = t->usage.have_pids,
+                .memory_bytes = t->usage.memory_bytes,
+                .swap_bytes = t->usage.swap_bytes,
+                .tasks = t->usage.tasks,
+        };
+        _cleanup_buf_ Buf danger = BUF_INIT;
+        json_t *o = json_object();
+
+        set_text(o, "cgroup", t->node->path);
+        set_text(o, "container", t->container ? target_name(t) : NULL);
+        set_text(o, "tenant", tenant);
+        set_knob(g, o, knob);
+        set_limit_value(o, "from", knob, have_from, from);
+        set_limit_value(o, "to", knob, have_to, to);
+        if (have_to && ceiling_danger(knob, to, &u, &danger))
+                set_text(o, "danger", buf_str(&danger));
+        else
+                set_null(o, "danger");
+        (void)json_array_append_new(a, o);
+}
+
+static void diff_sets(Guard *g, json_t *a, Target *t, const char *tenant, const LimitSet *desired) {
+        uint64_t v;
+
+        (void)cg_read_usage(t->node->fd, &t->usage);
+        for (size_t i = 0; i < desired->n; i++) {
+                const LimitEntry *e = &desired->entries[i];
+                bool have = limit_set_get(&t->desired, e->knob, &v);
+
+                if (!have || v != e->value)
+                        add_change(g, a, t, tenant, e->knob, have, have ? v : 0, true, e->value);
+        }
+        for (size_t i = 0; i < t->desired.n; i++)
+                if (!limit_set_get(desired, t->desired.entries[i].knob, &v))
+                        add_change(g, a, t, tenant, t->desired.entries[i].knob, true, t->desired.entries[i].value, false, 0);
+}
+
+static int preview_wants(Guard *g, Target *t, LimitSet *ret) {
+        ReconInput in = {
+                .now = guard_now(g),
+                .actual = &t->actual,
+                .have_files = t->have_files,
+                .engine_wants = t->info && t->info->requested.n > 0 ? &t->info->requested : NULL,
+                .page_size = g->host.page_size,
+        };
+
+        return recon_wants(&t->recon, &in, ret);
+}
+
+/* The candidate is put in place of the policy in force for the computation only; nothing is queued or written. */
+json_t *render_diff(Guard *g, const LoadedPolicy *candidate) {
+        json_t *a = json_array();
+        LoadedPolicy *in_force = g->loaded;
+        size_t i = 0;
+        Target *t;
+
+        if (candidate->refused) {
+                json_decref(a);
+                return json_pack("{s:b, s:s, s:[]}", "ok", 0, "report", candidate->report, "changes");
+        }
+        g->loaded = (LoadedPolicy *)candidate;
+        while ((t = map_next(&g->targets, &i))) {
+                LimitSet policy = LIMIT_SET_INIT, wants = LIMIT_SET_INIT, desired = LIMIT_SET_INIT;
+                char tenant[POLICY_NAME_MAX + 1];
+
+                if (!t->leaving && world_preview(g, t, &policy, tenant) >= 0 && preview_wants(g, t, &wants) >= 0 &&
+                    ceiling_combine(&policy, NULL, &wants, t->settings.engine_override, &desired) >= 0 && t->reconciled)
+                        diff_sets(g, a, t, tenant, &desired);
+                limit_set_deinit(&policy);
+                limit_set_deinit(&wants);
+                limit_set_deinit(&desired);
+        }
+        g->loaded = in_force;
+        return json_pack("{s:b, s:s, s:o}", "ok", 1, "report", candidate->report, "changes", a);
+}

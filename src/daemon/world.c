@@ -1,0 +1,875 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * From the cgroup tree to targets and tenants.
+ *
+ * The tree reports directories; a container (or a slice of a tenant's own)
+ * becomes a Target. Its names come later, from the names helper; until then the
+ * strictest candidate holds it. Whenever something about it becomes known, or
+ * the policy changes, world_recompute() asks the core whose it is and what
+ * holds there, and queues it for enforce.c. Nothing here writes a limit.
+ */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "fdio.h"
+#include "guard.h"
+
+#define NAMES_TIMEOUT (5 * USEC_PER_SEC)
+#define NAMES_TRIES 3
+#define ADVISORY_AGAIN (2 * USEC_PER_SEC)
+
+static const Policy *policy(const Guard *g) { return g->loaded->policy; }
+
+const char *target_name(const Target *t) {
+        if (t->info && t->info->name)
+                return t->info->name;
+        if (t->container && t->cg.id[0])
+                return t->cg.id;
+        return t->node ? t->node->path : "?";
+}
+
+/* ---- tenants ---- */
+
+void tenant_free(Tenant *t) {
+        if (!t)
+                return;
+        limit_set_deinit(&t->sum);
+        free(t->members);
+        free(t->slices);
+        free(t);
+}
+
+static void drop_from(Target **list, size_t *n, const Target *t) {
+        for (size_t i = 0; i < *n; i++)
+                if (list[i] == t) {
+                        list[i] = list[--*n];
+                        return;
+                }
+}
+
+static void tenant_leave(Target *t) {
+        Tenant *tenant = t->tenant;
+
+        if (!tenant)
+                return;
+        drop_from(tenant->members, &tenant->n_members, t);
+        drop_from(tenant->slices, &tenant->n_slices, t);
+        tenant->dirty = true;
+        t->tenant = NULL;
+}
+
+static int tenant_join(Tenant *tenant, Target *t) {
+        int r;
+
+        if (t->container) {
+                r = GROW(tenant->members, tenant->n_members, tenant->members_alloc);
+                if (r < 0)
+                        return r;
+                tenant->members[tenant->n_members++] = t;
+        } else {
+                r = GROW(tenant->slices, tenant->n_slices, tenant->slices_alloc);
+                if (r < 0)
+                        return r;
+                tenant->slices[tenant->n_slices++] = t;
+        }
+        t->tenant = tenant;
+        tenant->dirty = true;
+        return 0;
+}
+
+int world_device(void *user, const char *path, dev_t *ret) {
+        const Guard *g = user;
+
+        for (size_t i = 0; i < g->loaded->n_devices; i++) {
+                const PolicyDevice *d = &g->loaded->devices[i];
+
+                if (!STR_EQ(d->path, path))
+                        continue;
+                if (d->result != 0 && d->dev == 0)
+                        return d->result;
+                *ret = d->dev;
+                return 0;
+        }
+        return -ENODEV;
+}
+
+bool world_device_writeback(void *user, dev_t dev) {
+        const Guard *g = user;
+
+        for (size_t i = 0; i < g->loaded->n_devices; i++)
+                if (g->loaded->devices[i].dev == dev && !g->loaded->devices[i].writeback)
+                        return false;
+        return true;
+}
+
+static CeilingEnv env_of(Guard *g) {
+        return (CeilingEnv){ .host = &g->host, .device = world_device, .user = g };
+}
+
+static void tenant_refresh(Guard *g, Tenant *t) {
+        CeilingEnv env = env_of(g);
+
+        ceiling_settings(policy(g), t->rule, t->name, NULL, &t->settings);
+        if (ceiling_tenant(policy(g), t->rule, t->name, &env, &t->sum) < 0)
+                limit_set_clear(&t->sum);
+        t->has_sum = t->sum.n > 0;
+        t->dirty = true;
+}
+
+static size_t template_count(const Guard *g, const PolicyTenant *rule) {
+        size_t n = 0, i = 0;
+        Tenant *t;
+
+        while ((t = map_next(&g->tenants, &i)))
+                if (t->rule == rule)
+                        n++;
+        return n;
+}
+
+/* The tenant of that name, made when it is new; "unassigned" where a template's bound is reached. */
+static Tenant *tenant_get(Guard *g, const WhoResult *who) {
+        Tenant *t = map_get_str(&g->tenants, who->tenant);
+
+        if (t) {
+                if (t->rule != who->rule) {
+                        t->rule = who->rule;
+                        t->template = who->template;
+                        tenant_refresh(g, t);
+                }
+                return t;
+        }
+        if (who->template && who->rule->max_tenants > 0 &&
+            template_count(g, who->rule) >= who->rule->max_tenants) {
+                WhoResult none = { .tenant = "unassigned" };
+
+                announce_tenant(g, ANNOUNCE_DEGRADED, "unassigned",
+                                "template %s has reached MaxTenants=%llu; %s stays unassigned", who->rule->name,
+                                (unsigned long long)who->rule->max_tenants, who->tenant);
+                return tenant_get(g, &none);
+        }
+        t = calloc(1, sizeof(*t));
+        if (!t)
+                return NULL;
+        memcpy(t->name, who->tenant, sizeof(t->name));
+        t->rule = who->rule;
+        t->template = who->template;
+        t->next = USEC_INFINITY;
+        if (map_put_str(&g->tenants, t->name, t) < 0) {
+                tenant_free(t);
+                return NULL;
+        }
+        tenant_refresh(g, t);
+        return t;
+}
+
+/* ---- targets ---- */
+
+static void own_node_free(TreeNode *n) {
+        if (!n)
+                return;
+        fd_close(n->fd);
+        free((char *)n->path);
+        free(n);
+}
+
+Target *target_free(Target *t) {
+        if (!t)
+                return NULL;
+        if (t->leaving)
+                own_node_free(t->node);
+        container_info_free(t->info);
+        limit_set_deinit(&t->policy);
+        limit_set_deinit(&t->share);
+        limit_set_deinit(&t->desired);
+        limit_set_deinit(&t->unshared);
+        limit_set_deinit(&t->actual);
+        limit_set_deinit(&t->properties);
+        limit_set_deinit(&t->before_push);
+        limit_set_deinit(&t->pushed);
+        limit_set_deinit(&t->give_back_property);
+        recon_deinit(&t->recon);
+        unit_info_deinit(&t->unit);
+        free(t->writing);
+        if (t->hold)
+                free(t->hold->reason);
+        free(t->hold);
+        free(t->event_name);
+        free(t);
+        return NULL;
+}
+
+void world_forget(Guard *g, Target *t) {
+        tenant_leave(t);
+        manager_cancel(g->manager, t->id);
+        names_cancel(g->names, t->id);
+        (void)map_remove_u64(&g->targets, t->id);
+        drop_from(g->queue, &g->n_queue, t);
+        target_free(t);
+}
+
+static bool ends_with(const char *s, const char *suffix) {
+        size_t n = strlen(s), k = strlen(suffix);
+
+        return n >= k && STR_EQ(s + n - k, suffix);
+}
+
+static uid_t uid_of(const Target *t) {
+        if (t->cg.uid != (uid_t)-1)
+                return t->cg.uid;
+        return t->trust.owner != 0 ? t->trust.owner : (uid_t)-1;
+}
+
+/* Whether we may write here at all, and if not, why. */
+static void decide_reach(Guard *g, Target *t) {
+        const char *why = NULL;
+
+        t->protected_why = NULL;
+        if (who_protected(policy(g), t->node->path, t->engine, t->tenant ? t->tenant->name : "unassigned", &why))
+                t->protected_why = why;
+        t->not_reconciled_why = t->cg.kube       ? "kubelet owns it: reported, never changed"
+                                : t->cg.rootless ? "below a user manager: held at its user-UID.slice"
+                                : t->protected_why ? "protected"
+                                                   : NULL;
+        t->reconciled = !t->not_reconciled_why;
+}
+
+/* The name that [Container] sections are matched with: one that only root can have given, else the id. */
+static const char *policy_name(const Target *t, const WhoFacts *f) {
+        return f->names_trusted && f->name ? f->name : t->cg.id;
+}
+
+static void facts_of(Target *t, WhoFacts *f, WhoLabel *labels) {
+        const ContainerInfo *i = t->info;
+
+        *f = (WhoFacts){
+                .cgroup = t->node->path,
+                .delegated_at = t->trust.delegated_at,
+                .names_known = !t->names_pending,
+                .names_trusted = (!i || i->trusted) && t->trust.root_owned && !t->trust.delegated && !t->cg.rootless,
+                .uid = uid_of(t),
+        };
+        if (!i)
+                return;
+        f->name = i->name;
+        f->user_name = i->user_name;
+        f->groups = (const char *const *)i->groups;
+        for (size_t k = 0; k < i->n_labels && k < NAMES_LABELS_MAX; k++)
+                labels[k] = (WhoLabel){ i->labels[k].key, i->labels[k].value };
+        f->labels = labels;
+        f->n_labels = MIN_OF(i->n_labels, (size_t)NAMES_LABELS_MAX);
+}
+
+/* A slice as who_owns_slice() wants it; what is known of its user comes from the names helper. */
+static WhoFacts slice_facts(const char *path, const Target *t) {
+        const ContainerInfo *i = t ? t->info : NULL;
+
+        return (WhoFacts){
+                .cgroup = path,
+                .uid = (uid_t)-1,
+                .names_known = t && !t->names_pending,
+                .user_name = i ? i->user_name : NULL,
+                .groups = i ? (const char *const *)i->groups : NULL,
+        };
+}
+
+static void recompute_slice(Guard *g, Target *t) {
+        WhoFacts f = slice_facts(t->node->path, t);
+        WhoResult who = {};
+        Tenant *tenant;
+
+        if (!who_owns_slice(policy(g), &f, &who)) {
+                tenant_leave(t);
+                limit_set_clear(&t->policy);
+                if (!who.pending)
+                        enforce_leave(g, t);
+                else if (!t->names_pending && t->names_tries++ < NAMES_TRIES) {
+                        t->names_pending = true;
+                        world_ask_names(g, t, guard_now(g));
+                }
+                return;
+        }
+        t->who = who;
+        tenant = tenant_get(g, &who);
+        if (tenant && tenant != t->tenant) {
+                tenant_leave(t);
+                (void)tenant_join(tenant, t);
+        }
+        ceiling_settings(policy(g), who.rule, who.tenant, NULL, &t->settings);
+        decide_reach(g, t);
+        enforce_queue(g, t);
+}
+
+void world_recompute(Guard *g, Target *t) {
+        WhoLabel labels[NAMES_LABELS_MAX];
+        CeilingEnv env = env_of(g);
+        WhoResult who = {};
+        const char *name;
+        Tenant *tenant;
+        WhoFacts f;
+        bool told;
+        int r;
+
+        if (t->leaving)
+                return;
+        if (!t->container) {
+                recompute_slice(g, t);
+                return;
+        }
+        facts_of(t, &f, labels);
+        who_resolve(policy(g), &f, &who);
+        told = t->who.contradiction && STR_EQ(t->who.contradicted, who.contradicted);
+        t->who = who;
+        tenant = tenant_get(g, &who);
+        if (tenant && !STR_EQ(tenant->name, who.tenant)) {
+                /* The template is full. */
+                who.rule = NULL;
+                who.template = false;
+                memcpy(who.tenant, tenant->name, sizeof(who.tenant));
+        }
+        if (tenant != t->tenant) {
+                tenant_leave(t);
+                if (tenant)
+                        (void)tenant_join(tenant, t);
+        }
+        if (who.contradiction && !told)
+                announce(g, ANNOUNCE_CONTRADICTION, t, NULL, NULL,
+                         "%s: belongs to tenant %s by %s, but its labels or name claim %s; %s holds", target_name(t),
+                         who.tenant, match_class_to_string(who.class), who.contradicted, who.tenant);
+        name = policy_name(t, &f);
+        if (who.pending)
+                r = ceiling_pending(policy(g), &f, f.names_known ? name : NULL, &env, &t->settings, &t->policy);
+        else {
+                ceiling_settings(policy(g), who.rule, who.tenant, name, &t->settings);
+                r = ceiling_container(policy(g), who.rule, who.tenant, name, &env, &t->policy);
+        }
+        if (r < 0)
+                t->names_again = guard_now(g) + USEC_PER_SEC; /* out of memory: what held goes on holding */
+        decide_reach(g, t);
+        if (t->tenant)
+                t->tenant->dirty = true;
+        enforce_queue(g, t);
+}
+
+int world_preview(Guard *g, Target *t, LimitSet *ret, char tenant[POLICY_NAME_MAX + 1]) {
+        WhoLabel labels[NAMES_LABELS_MAX];
+        CeilingEnv env = env_of(g);
+        WhoResult who = {};
+        WhoFacts f;
+
+        if (!t->container) {
+                f = slice_facts(t->node->path, t);
+                if (!who_owns_slice(policy(g), &f, &who))
+                        (void)snprintf(who.tenant, sizeof(who.tenant), "unassigned");
+                memcpy(tenant, who.tenant, POLICY_NAME_MAX + 1);
+                return who.rule ? ceiling_tenant(policy(g), who.rule, who.tenant, &env, ret) : 0;
+        }
+        facts_of(t, &f, labels);
+        who_resolve(policy(g), &f, &who);
+        memcpy(tenant, who.tenant, POLICY_NAME_MAX + 1);
+        if (who.pending)
+                return ceiling_pending(policy(g), &f, f.names_known ? policy_name(t, &f) : NULL, &env, &(Settings){}, ret);
+        return ceiling_container(policy(g), who.rule, who.tenant, policy_name(t, &f), &env, ret);
+}
+
+/* ---- names ---- */
+
+/* Engines whose containers have a name in a file; the others carry it in their path, or have none. */
+static bool needs_names(const Target *t) {
+        return t->container && (t->engine == ENGINE_DOCKER || t->engine == ENGINE_PODMAN ||
+                                t->engine == ENGINE_CONTAINERD || t->engine == ENGINE_CRIO);
+}
+
+static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const char *why) {
+        Guard *g = user;
+        Target *t = map_get_u64(&g->targets, cookie);
+        usec_t now = guard_now(g);
+
+        if (!t || t->leaving) {
+                container_info_free(info);
+                return;
+        }
+        t->names_again = USEC_INFINITY;
+        if (!info) {
+                announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL, "%s: its names could not be read: %s", target_name(t),
+                         why ? why : "unknown");
+        } else {
+                container_info_free(t->info);
+                t->info = info;
+        }
+        /* State files can come a moment after the cgroup; while they cannot be read the strictest candidate holds. */
+        t->names_pending = needs_names(t) && (!t->info || !t->info->name);
+        if (t->names_pending)
+                t->names_again = now + USEC_PER_SEC * (1ULL << MIN_OF(t->names_tries, 6U));
+        t->names_tries++;
+        world_recompute(g, t);
+        if (t->leaving)
+                return;
+        if (t->container && !t->found && (!t->names_pending || t->names_tries >= NAMES_TRIES)) {
+                t->found = true;
+                announce(g, ANNOUNCE_FOUND, t, NULL, NULL, "found %s container %s of tenant %s%s%s", engine_to_string(t->engine),
+                         target_name(t), t->tenant ? t->tenant->name : "unassigned",
+                         t->names_pending ? "; its name is not readable, the strictest candidate holds: " : "",
+                         t->names_pending && t->info && t->info->problem ? t->info->problem : "");
+        }
+        enforce_answered(g, t);
+}
+
+void world_ask_names(Guard *g, Target *t, usec_t now) {
+        NamesQuery q = {
+                .engine = t->engine,
+                .id = t->cg.id,
+                .rootless = t->cg.rootless,
+                .uid = uid_of(t),
+                .cgroup = t->node->path,
+        };
+        int r;
+
+        r = names_submit(g->names, &q, now, NAMES_TIMEOUT, names_done, g, t->id);
+        t->names_again = r < 0 ? now + USEC_PER_SEC : USEC_INFINITY;
+        if (r < 0)
+                enforce_answered(g, t);
+}
+
+/* ---- the tree ---- */
+
+static TreeClass on_classify(void *user, const char *path, int fd, const TreeNode *parent) {
+        Guard *g = user;
+        CgName n;
+
+        (void)fd;
+        (void)parent;
+        if (STR_EQ(path, "/"))
+                return TREE_INTERIOR;
+        if (cgpath_classify(path, &n) < 0)
+                return TREE_SKIP;
+        if (STR_EQ(path, "/bailiff.slice"))
+                return TREE_SKIP; /* ourselves */
+        switch (n.kind) {
+        case CG_CONTAINER:
+                return TREE_UNIT;
+        case CG_MACHINE_VM:
+        case CG_HELPER:
+                return TREE_SKIP;
+        case CG_INTERIOR:
+                break;
+        }
+        /* A user manager is entered whatever policy says: rootless containers live below it. */
+        if (!n.rootless && !STR_EQ(path, "/init.scope") && !strstr(path, "/user@") &&
+            (ends_with(path, ".service") || ends_with(path, ".scope")) && who_names_unit(policy(g), path))
+                return TREE_UNIT;
+        return TREE_INTERIOR;
+}
+
+static Target *target_new(Guard *g, TreeNode *node, bool container) {
+        Target *t = map_get_u64(&g->targets, node->id);
+
+        if (t) { /* was leaving, comes back before all was given back */
+                if (t->leaving)
+                        own_node_free(t->node);
+                t->leaving = false;
+                t->node = node;
+                node->user = t;
+                t->container = container;
+                return t;
+        }
+        t = calloc(1, sizeof(*t));
+        if (!t)
+                return NULL;
+        t->guard = g;
+        t->node = node;
+        t->id = node->id;
+        t->container = container;
+        t->next = USEC_INFINITY;
+        t->names_again = USEC_INFINITY;
+        t->since_realtime = guard_realtime();
+        t->cg.uid = (uid_t)-1;
+        if (map_put_u64(&g->targets, t->id, t) < 0)
+                return target_free(t);
+        node->user = t;
+        return t;
+}
+
+/* What an earlier run of the guard knows about this cgroup. */
+static void adopt(Guard *g, Target *t) {
+        const LedgerRecord *r;
+        size_t i = 0;
+
+        if (!g->ledger || t->recon.n > 0)
+                return;
+        while ((r = ledger_next(g->ledger, &i)))
+                if (r->cgroup_id == t->id && STR_EQ(r->path, t->node->path))
+                        (void)recon_adopt(&t->recon, r->knob, r->have_want, r->want, r->ours, r->property, r->share,
+                                          r->lapse);
+        control_adopt_hold(g, t);
+}
+
+static void add_slice(Guard *g, TreeNode *node) {
+        WhoFacts f = slice_facts(node->path, NULL);
+        WhoResult who = {};
+        Target *t;
+
+        if (node->user || !ends_with(node->path, ".slice") ||
+            (!who_owns_slice(policy(g), &f, &who) && !who.pending))
+                return;
+        /* The outermost slice of a tenant carries its sum. */
+        for (const TreeNode *p = node->parent; p; p = p->parent) {
+                const Target *above = p->user;
+
+                if (above && !above->container && above->tenant && who.rule && STR_EQ(above->tenant->name, who.tenant))
+                        return;
+        }
+        t = target_new(g, node, false);
+        if (!t)
+                return;
+        (void)cgpath_classify(node->path, &t->cg);
+        t->cg.rootless = false;
+        (void)cg_read_trust(tree_root_fd(g->tree), node->path, &t->trust);
+        (void)tree_watch_files(g->tree, node);
+        adopt(g, t);
+        recompute_slice(g, t);
+}
+
+static void on_appeared(void *user, TreeNode *node) {
+        Guard *g = user;
+        Target *t;
+
+        if (node->class != TREE_UNIT) {
+                add_slice(g, node);
+                return;
+        }
+        t = target_new(g, node, true);
+        if (!t)
+                return;
+        if (cgpath_classify(node->path, &t->cg) < 0)
+                return;
+        t->engine = t->cg.kind == CG_CONTAINER ? t->cg.engine : ENGINE_UNIT;
+        if (t->engine == ENGINE_UNIT)
+                (void)snprintf(t->cg.id, sizeof(t->cg.id), "%s", cgpath_basename(node->path));
+        (void)cg_read_trust(tree_root_fd(g->tree), node->path, &t->trust);
+        (void)tree_watch_files(g->tree, node);
+        if (!t->info) {
+                t->names_pending = true;
+                t->names_due = guard_now(g) + GUARD_NAMES_USEC;
+                adopt(g, t);
+                world_ask_names(g, t, guard_now(g));
+        }
+        world_recompute(g, t);
+}
+
+static void on_gone(void *user, TreeNode *node) {
+        Guard *g = user;
+        Target *t = node->user;
+        bool alive;
+
+        if (!t)
+                return;
+        alive = tree_node_alive(node) == 1;
+        if (alive && t->recon.n > 0) {
+                /* Not gone, only no longer ours (the policy changed): give back what we set. */
+                enforce_leave(g, t);
+                return;
+        }
+        if (t->container && t->found && !alive)
+                announce(g, ANNOUNCE_GONE, t, NULL, NULL, "%s container %s of tenant %s is gone",
+                         engine_to_string(t->engine), target_name(t), t->tenant ? t->tenant->name : "unassigned");
+        if (g->ledger)
+                (void)ledger_remove(g->ledger, t->id, NULL);
+        node->user = NULL;
+        world_forget(g, t);
+}
+
+void enforce_leave(Guard *g, Target *t) {
+        TreeNode *own;
+
+        if (t->leaving)
+                return;
+        own = calloc(1, sizeof(*own));
+        if (!own)
+                return;
+        *own = (TreeNode){
+                .id = t->id,
+                .path = strdup(t->node->path),
+                .fd = fcntl(t->node->fd, F_DUPFD_CLOEXEC, 3),
+        };
+        if (!own->path || own->fd < 0) {
+                own_node_free(own);
+                return;
+        }
+        t->node->user = NULL;
+        t->node = own;
+        t->leaving = true;
+        tenant_leave(t);
+        enforce_queue(g, t);
+}
+
+static void on_touched(void *user, TreeNode *node, const char *file) {
+        Guard *g = user;
+        Target *t = node->user;
+
+        if (!t || limit_file_from_name(file) < 0)
+                return;
+        t->have_properties = false; /* whoever wrote may have been PID 1 */
+        enforce_queue(g, t);
+}
+
+static void on_overflowed(void *user) {
+        Guard *g = user;
+        size_t i = 0;
+        Target *t;
+
+        announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
+                 "the kernel dropped notifications about cgroups; the tree was read anew and every limit is looked at again");
+        while ((t = map_next(&g->targets, &i)))
+                enforce_queue(g, t);
+}
+
+const TreeOps world_tree_ops = {
+        .classify = on_classify,
+        .appeared = on_appeared,
+        .gone = on_gone,
+        .touched = on_touched,
+        .overflowed = on_overflowed,
+};
+
+/* ---- policy changes ---- */
+
+void world_policy_changed(Guard *g) {
+        size_t i = 0;
+        Tenant *tenant;
+        TreeNode *node;
+
+        /* The old rules are gone: whoever points to one finds its new one by name, or goes with its last member. */
+        while ((tenant = map_next(&g->tenants, &i))) {
+                const PolicyTenant *rule = policy_find_tenant(policy(g), tenant->name);
+
+                tenant->rule = rule;
+                tenant->template = false;
+        }
+        (void)tree_reclassify(g->tree);
+        i = 0;
+        while ((node = tree_next(g->tree, &i))) {
+                if (node->class == TREE_UNIT || node->user)
+                        continue;
+                add_slice(g, node);
+        }
+        i = 0;
+        while ((node = tree_next(g->tree, &i)))
+                if (node->user) /* recompute_slice() may let go of it, which is no change of the tree */
+                        world_recompute(g, node->user);
+        i = 0;
+        while ((tenant = map_next(&g->tenants, &i))) {
+                if (tenant->n_members == 0 && tenant->n_slices == 0) {
+                        (void)map_remove_str(&g->tenants, tenant->name);
+                        tenant_free(tenant);
+                        continue;
+                }
+                tenant_refresh(g, tenant);
+        }
+}
+
+/* ---- a tenant's sum ---- */
+
+static bool below_own_slice(const Tenant *tenant, const Target *t) {
+        for (size_t i = 0; i < tenant->n_slices; i++)
+                if (tenant->slices[i]->reconciled && cgpath_below(t->node->path, tenant->slices[i]->node->path))
+                        return true;
+        return false;
+}
+
+static void clear_share(Guard *g, Target *t) {
+        if (t->share.n > 0 || t->have_share) {
+                limit_set_clear(&t->share);
+                t->have_share = false;
+                enforce_queue(g, t);
+        }
+}
+
+static bool set_equal(const LimitSet *a, const LimitSet *b) {
+        if (a->n != b->n)
+                return false;
+        for (size_t i = 0; i < a->n; i++)
+                if (limit_knob_cmp(a->entries[i].knob, b->entries[i].knob) != 0 ||
+                    a->entries[i].value != b->entries[i].value || a->entries[i].origin != b->entries[i].origin)
+                        return false;
+        return true;
+}
+
+/* The whole sum on one slice of the tenant's own: exact, and no lease. */
+static void hold_on_slice(Guard *g, Tenant *tenant, Target *slice) {
+        clear_share(g, slice);
+        if (!set_equal(&slice->policy, &tenant->sum) && limit_set_copy(&slice->policy, &tenant->sum) >= 0)
+                enforce_queue(g, slice);
+        tenant->share = (ShareResult){ .state = SHARE_EXACT };
+}
+
+void world_apportion(Guard *g, Tenant *tenant, usec_t now) {
+        _cleanup_free_ SharePart *parts = NULL;
+        _cleanup_free_ Target **who = NULL;
+        _cleanup_free_ LimitSet *fresh = NULL;
+        size_t n = 0, max = tenant->n_members + tenant->n_slices;
+        ShareResult result = {};
+
+        tenant->dirty = false;
+        tenant->next = USEC_INFINITY;
+        if (max == 0)
+                return;
+        parts = calloc(max, sizeof(*parts));
+        who = calloc(max, sizeof(*who));
+        fresh = calloc(max, sizeof(*fresh));
+        if (!parts || !who || !fresh) {
+                tenant->dirty = true;
+                return;
+        }
+        for (size_t i = 0; i < tenant->n_slices; i++)
+                if (tenant->slices[i]->reconciled)
+                        who[n++] = tenant->slices[i];
+        for (size_t i = 0; i < tenant->n_members; i++) {
+                Target *t = tenant->members[i];
+
+                if (t->reconciled && tenant->has_sum && !below_own_slice(tenant, t) &&
+                    tenant->settings.sum != SUM_SLICE)
+                        who[n++] = t;
+                else
+                        clear_share(g, t);
+        }
+        if (n == 0) {
+                tenant->share = (ShareResult){};
+                return;
+        }
+        if (n == 1 && !who[0]->container) {
+                hold_on_slice(g, tenant, who[0]);
+                return;
+        }
+        for (size_t i = 0; i < n; i++) {
+                Target *t = who[i];
+
+                (void)cg_read_usage(t->node->fd, &t->usage);
+                parts[i] = (SharePart){
+                        .id = t->id,
+                        .memory_bytes = t->usage.memory_bytes,
+                        .swap_bytes = t->usage.swap_bytes,
+                        .tasks = t->usage.tasks,
+                        .have_memory = t->usage.have_memory,
+                        .have_swap = t->usage.have_swap,
+                        .have_tasks = t->usage.have_pids,
+                        .own = t->container ? &t->policy : NULL,
+                        .out = &fresh[i],
+                };
+        }
+        if (share_apportion(&tenant->sum, parts, n, g->host.page_size, &result) >= 0) {
+                for (size_t i = 0; i < n; i++) {
+                        Target *t = who[i];
+
+                        if (!t->container && t->policy.n > 0) {
+                                limit_set_clear(&t->policy);
+                                enforce_queue(g, t);
+                        }
+                        if (set_equal(&t->share, &fresh[i]) && t->have_share)
+                                continue;
+                        limit_set_deinit(&t->share);
+                        t->share = fresh[i];
+                        fresh[i] = LIMIT_SET_INIT;
+                        t->have_share = true;
+                        enforce_queue(g, t);
+                }
+                tenant->share = result;
+                if (result.state == SHARE_ADVISORY)
+                        tenant->next = now + ADVISORY_AGAIN;
+        } else
+                tenant->dirty = true;
+        for (size_t i = 0; i < n; i++)
+                limit_set_deinit(&fresh[i]);
+}
+
+/* ---- finding by name ---- */
+
+static bool match_name(const Target *t, const char *name) {
+        size_t n = strlen(name);
+
+        if (t->info && t->info->name && STR_EQ(t->info->name, name))
+                return true;
+        if (STR_EQ(t->cg.id, name))
+                return true;
+        return n >= 4 && strncmp(t->cg.id, name, n) == 0 && t->engine != ENGINE_UNIT;
+}
+
+Target *world_find(Guard *g, const char *name, const char **ret_error, Tenant **ret_tenant) {
+        bool only_tenant = false, only_container = false, exact = false;
+        Target *t, *found = NULL;
+        Tenant *tenant = NULL;
+        size_t i = 0, n = 0;
+
+        *ret_tenant = NULL;
+        *ret_error = NULL;
+        if (strncmp(name, "tenant:", 7) == 0) {
+                only_tenant = true;
+                name += 7;
+        } else if (strncmp(name, "container:", 10) == 0) {
+                only_container = true;
+                name += 10;
+        }
+        if (!*name) {
+                *ret_error = "an empty name";
+                return NULL;
+        }
+        if (name[0] == '/') {
+                TreeNode *node = tree_find_path(g->tree, name);
+
+                if (node && node->user)
+                        return node->user;
+                *ret_error = "no container or tenant slice has that cgroup path";
+                return NULL;
+        }
+        if (!only_container)
+                tenant = map_get_str(&g->tenants, name);
+        while (!only_tenant && (t = map_next(&g->targets, &i))) {
+                bool e;
+
+                if (!t->container || t->leaving || !match_name(t, name))
+                        continue;
+                e = (t->info && t->info->name && STR_EQ(t->info->name, name)) || STR_EQ(t->cg.id, name);
+                if (exact && !e)
+                        continue;
+                n = e && !exact ? 1 : n + 1;
+                exact = exact || e;
+                found = t;
+        }
+        if (n > 1) {
+                *ret_error = "ambiguous: several containers have that name; use the engine id or the cgroup path";
+                return NULL;
+        }
+        if (n == 1 && tenant) {
+                *ret_error = "ambiguous: both a tenant and a container; say tenant:NAME or container:NAME";
+                return NULL;
+        }
+        *ret_tenant = tenant;
+        if (!found && !tenant)
+                *ret_error = "no such tenant or container";
+        return found;
+}
+
+/* ---- the slow beat ---- */
+
+void world_beat(Guard *g, usec_t now) {
+        size_t i = 0;
+        Tenant *tenant;
+        Target *t;
+
+        while ((t = map_next(&g->targets, &i)))
+                if (!t->leaving && now >= t->names_again)
+                        world_ask_names(g, t, now);
+        i = 0;
+        while ((tenant = map_next(&g->tenants, &i))) {
+                if (tenant->n_members == 0 && tenant->n_slices == 0) {
+                        /* Tenants live as long as something is theirs. */
+                        (void)map_remove_str(&g->tenants, tenant->name);
+                        tenant_free(tenant);
+                        continue;
+                }
+                if (now >= tenant->next)
+                        tenant->dirty = true;
+        }
+}
