@@ -16,11 +16,8 @@
 
 const char *origin_kind_to_string(OriginKind k) {
         static const char *const names[_ORIGIN_MAX] = {
-                [ORIGIN_POLICY] = "policy",
-                [ORIGIN_ENGINE] = "engine",
-                [ORIGIN_SHARE] = "share",
-                [ORIGIN_STRICTEST] = "strictest",
-                [ORIGIN_RUNTIME] = "runtime",
+                [ORIGIN_POLICY] = "policy",       [ORIGIN_ENGINE] = "engine",   [ORIGIN_SHARE] = "share",
+                [ORIGIN_STRICTEST] = "strictest", [ORIGIN_RUNTIME] = "runtime",
         };
 
         return (unsigned)k < _ORIGIN_MAX ? names[k] : "unknown";

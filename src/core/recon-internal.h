@@ -47,6 +47,10 @@ bool recon_exact(Limit limit, bool engine_override);
 void recon_set_want(ReconKnob *k, uint64_t want);
 /* What others want: to combine with, and to give back. */
 uint64_t recon_want(const ReconKnob *k);
+/* Is that what we told PID 1? */
+bool recon_is_told(const ReconKnob *k, uint64_t value, uint64_t page_size);
+/* The kernel holds it because PID 1 wrote what we told it: it is ours. */
+void recon_take_echo(ReconKnob *k, uint64_t actual);
 /* A knob seen for the first time: the kernel's value is the want. */
 void recon_first_sight(ReconKnob *k, const ReconInput *in);
 /* Names the cause of an open drift and what it means for the want, if there is enough evidence; else it stays unexplained. */

@@ -57,8 +57,11 @@ static uint64_t bounded_want(LimitKnob knob, uint64_t want, bool have_engine, ui
         return have_engine && !recon_exact(knob.limit, false) ? MIN_OF(want, engine) : want;
 }
 
-uint64_t recon_want(const ReconKnob *k) {
-        return bounded_want(k->knob, k->want, k->have_engine, k->engine);
+uint64_t recon_want(const ReconKnob *k) { return bounded_want(k->knob, k->want, k->have_engine, k->engine); }
+
+bool recon_is_told(const ReconKnob *k, uint64_t value, uint64_t page_size) {
+        return k->ours_property && (limit_equal(k->knob.limit, value, k->told, page_size) ||
+                                    limit_equal(k->knob.limit, value, k->told_before, page_size));
 }
 
 static bool engine_value(const ReconInput *in, LimitKnob knob, uint64_t *ret) {
@@ -104,15 +107,21 @@ static bool find_cause(const ReconKnob *k, const ReconInput *in, DriftCause *ret
         if (in->engine_made && in->engine_wants && !in->engine_fresh && !waited)
                 return false;
         if (have_p && limit_equal(l, p, k->actual, in->page_size))
-                re_applied = (in->last_reload != 0 && in->now - in->last_reload <= RECON_RELOAD_WINDOW) ||
-                             (k->have_property && limit_equal(l, p, k->property, in->page_size));
+                re_applied =
+                        (in->last_reload != 0 && in->now - in->last_reload <= RECON_RELOAD_WINDOW) ||
+                        (k->have_property && limit_equal(l, p, k->property, in->page_size)) ||
+                        (k->adopted && limit_equal(l, p, recon_want(k), in->page_size)) ||
+                        /* PID 1 makes the cgroup first and realizes the unit after: we may have been in between. */
+                        (!in->engine_made && !k->have_property && !k->adopted) ||
+                        recon_is_told(k, p, in->page_size);
         if (in->engine_made) {
                 if (engine_value(in, k->knob, &e))
                         is_engine = limit_equal(l, e, k->actual, in->page_size);
                 else
                         is_engine = in->engine_config_newer;
         }
-        if (re_applied)
+        /* A reload a moment ago explains much, but not that the engine asks for this value only since we wrote. */
+        if (re_applied && !(is_engine && in->engine_config_newer))
                 *ret = DRIFT_RELOAD;
         else if (is_engine)
                 *ret = DRIFT_ENGINE;
@@ -130,9 +139,6 @@ void recon_explain(ReconKnob *k, const ReconInput *in) {
 
         if (!find_cause(k, in, &k->cause))
                 return;
-        /* What we told PID 1 before the guard died is not known exactly: a property that differs may be ours. */
-        if (k->adopted && k->cause != DRIFT_ENGINE)
-                k->cause = DRIFT_UNKNOWN;
         k->adopted = k->unexplained = false;
         k->judge = true;
         switch (k->cause) {
@@ -142,7 +148,7 @@ void recon_explain(ReconKnob *k, const ReconInput *in) {
                 break;
         case DRIFT_RELOAD:
                 /* Written again is no new wish; an edited unit file is. */
-                if (recon_property(in, k->knob, &p) &&
+                if (recon_property(in, k->knob, &p) && !recon_is_told(k, p, in->page_size) &&
                     !(k->have_property && limit_equal(k->knob.limit, p, k->property, in->page_size)))
                         recon_set_want(k, k->actual);
                 break;
@@ -175,6 +181,12 @@ static bool satisfies(const ReconKnob *k, const ReconInput *in, uint64_t a) {
         return !limit_looser(k->knob.limit, a, k->desired, in->page_size);
 }
 
+void recon_take_echo(ReconKnob *k, uint64_t actual) {
+        k->have_ours = k->holds = true;
+        k->share_ours = false;
+        k->ours = actual;
+}
+
 /* PID 1 wrote what we told it: nobody's wish but ours, though the file held something else before. */
 static void echoed(ReconKnob *k, const ReconInput *in, uint64_t a) {
         if (k->is_desired && !satisfies(k, in, a)) {
@@ -182,9 +194,7 @@ static void echoed(ReconKnob *k, const ReconInput *in, uint64_t a) {
                 open_drift(k, in, true);
                 return;
         }
-        k->have_ours = k->holds = true;
-        k->share_ours = false;
-        k->ours = k->told;
+        recon_take_echo(k, a);
         recon_settle(k);
 }
 
@@ -193,7 +203,7 @@ static void moved(ReconKnob *k, const ReconInput *in, uint64_t a) {
         bool exact = recon_exact(k->knob.limit, in->engine_override), held = k->holds;
 
         k->have_attempt = false;
-        if (k->ours_property && !k->carried && limit_equal(k->knob.limit, a, k->told, in->page_size)) {
+        if (!k->carried && recon_is_told(k, a, in->page_size)) {
                 echoed(k, in, a);
                 return;
         }
@@ -232,6 +242,9 @@ static void learn_actual(ReconKnob *k, const ReconInput *in, uint64_t a) {
                 moved(k, in, a); /* the last: in steps too small to be seen each */
         k->actual = a;
         k->have_actual = true;
+        if (k->adopted)
+                k->have_attempt =
+                        false; /* the writer died with the guard: what it had not written, it will not */
         k->adopted = k->adopted && k->unexplained;
 }
 
@@ -242,20 +255,20 @@ static void learn_actual(ReconKnob *k, const ReconInput *in, uint64_t a) {
  */
 static void learn_property(ReconKnob *k, const ReconInput *in) {
         const Limit l = k->knob.limit;
+        bool known, changed;
         uint64_t p;
 
         if (!in->has_unit)
                 k->have_property = false;
         if (k->unexplained || !recon_property(in, k->knob, &p))
                 return;
-        /* The tightest of all who ask: also when we see it for the first time. */
-        if (!k->have_property && k->holds && !recon_exact(l, false) && p < k->want &&
-            !limit_equal(l, p, k->ours, in->page_size) &&
-            !(k->ours_property && limit_equal(l, p, k->told, in->page_size)))
-                recon_set_want(k, p);
-        if (k->have_property && (k->holds || (k->drift_open && k->held_before)) &&
-            !limit_equal(l, p, k->property, in->page_size) && !limit_equal(l, p, k->ours, in->page_size) &&
-            !(k->ours_property && limit_equal(l, p, k->told, in->page_size)))
+        known = k->have_property || k->ours_property;
+        changed = known && !(k->have_property && limit_equal(l, p, k->property, in->page_size));
+        /* The tightest of all who ask counts, also when we see it for the first time. */
+        if (!known && !recon_exact(l, false))
+                changed = p < k->want;
+        if (changed && (k->holds || (k->drift_open && k->held_before)) &&
+            !limit_equal(l, p, k->ours, in->page_size) && !recon_is_told(k, p, in->page_size))
                 recon_set_want(k, p);
         k->property = p;
         k->have_property = true;
@@ -273,7 +286,7 @@ static void learn_in_flight(ReconKnob *k, const ReconInput *in, uint64_t a) {
                 return;
         if (k->holds && k->is_desired && !satisfies(k, in, a))
                 return; /* looser: if it stays it is drift, later */
-        if (k->ours_property && limit_equal(l, a, k->told, in->page_size))
+        if (recon_is_told(k, a, in->page_size))
                 return;
         recon_set_want(k, a);
         k->actual = a;
@@ -300,8 +313,11 @@ void recon_learn(Recon *r, const ReconInput *in) {
                 }
                 if (recon_actual(in, k->knob, &a))
                         learn_actual(k, in, a);
-                if (k->unexplained)
+                if (k->unexplained) {
+                        if (k->evidence_since == 0)
+                                k->evidence_since = in->now;
                         recon_explain(k, in);
+                }
                 if (!r->property_in_flight)
                         learn_property(k, in);
         }

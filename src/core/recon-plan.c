@@ -109,16 +109,19 @@ static int plan_write(ReconStep *s, ReconKnob *k, uint64_t value, uint64_t actua
         ReconPlan *p = s->plan;
         ReconWrite w = { .knob = k->knob, .value = value, .give_back = give_back };
 
-        s->unsettled = true;
         if (k->not_before > s->in->now) {
                 k->state = k->error ? KNOB_UNWRITABLE : give_back ? KNOB_RESTORING : KNOB_PENDING;
                 /* What the kernel keeps refusing is no reason to keep PID 1 uninformed of the rest. */
-                s->unsettled = !k->error;
+                s->unsettled = s->unsettled || !k->error;
                 at(s, k->not_before);
                 return 0;
         }
-        if (lowers && (l == LIMIT_MEMORY_HIGH || l == LIMIT_MEMORY_MAX))
-                w.may_block = value < num_add_sat(use, use / 16);
+        s->unsettled = true;
+        /* Generous, for use may grow before the helper comes to it. memory.max is guarded against that. */
+        if (l == LIMIT_MEMORY_HIGH)
+                w.may_block = value < num_add_sat(use, use);
+        if (l == LIMIT_MEMORY_MAX)
+                w.may_block = lowers && value < num_add_sat(use, use / 16);
         /* Also where it raises: by the time it is done somebody may have raised it further. */
         w.headroom_guard = l == LIMIT_MEMORY_MAX;
         if (GROW(p->writes, p->n_writes, p->writes_alloc) < 0)
@@ -217,7 +220,8 @@ static int judge(ReconStep *s, ReconKnob *k, uint64_t actual) {
 static void ask(ReconStep *s, const ReconKnob *k) {
         const ReconInput *in = s->in;
 
-        if (in->has_unit && !in->properties_unavailable && !in->properties && limit_info(k->knob.limit)->property)
+        if (in->has_unit && !in->properties_unavailable && !in->properties &&
+            limit_info(k->knob.limit)->property)
                 s->plan->need_properties = true;
         if (in->engine_made && in->engine_wants && !in->engine_fresh)
                 s->plan->need_engine = true;
@@ -278,6 +282,12 @@ static bool is_told(const ReconStep *s, const ReconKnob *k, uint64_t actual) {
 }
 
 static void stands(ReconStep *s, ReconKnob *k, uint64_t actual) {
+        if (k->drift_open && !k->holds) { /* the target came to meet it */
+                if (recon_is_told(k, actual, s->in->page_size))
+                        recon_take_echo(k, actual);
+                else if (!(k->held_before && recon_exact(k->knob.limit, s->in->engine_override)))
+                        recon_set_want(k, actual);
+        }
         recon_settle(k);
         k->held_until = 0;
         k->error = 0;
@@ -318,7 +328,7 @@ static int decide_quiet(ReconStep *s, ReconKnob *k, uint64_t value, uint64_t act
         if (!k->held_before)
                 recon_settle(k); /* nothing of ours was there: no repair is due later, a first write is */
         if (k->unexplained)
-                k->evidence_since = in->now; /* nobody was asked */
+                k->evidence_since = 0; /* nobody was asked; the wait begins when somebody is */
         differs = k->is_desired && needs_write(s, k, value, actual);
         if (in->held && !lift)
                 k->state = differs ? KNOB_HELD : KNOB_OK;
@@ -375,12 +385,28 @@ static int decide(ReconStep *s, const ReconTarget *t) {
 
 /* ---- a knob without one ---- */
 
+/* What is given back is what others want now: the property is the last to say. It is not waited for long. */
+static bool asks_first(ReconStep *s, ReconKnob *k) {
+        const ReconInput *in = s->in;
+
+        if (!in->has_unit || in->properties || in->properties_unavailable ||
+            !limit_info(k->knob.limit)->property)
+                return false;
+        if (k->evidence_since == 0)
+                k->evidence_since = in->now;
+        if (in->now - k->evidence_since >= RECON_EVIDENCE_WAIT)
+                return false;
+        ask(s, k);
+        s->unsettled = true;
+        return true;
+}
+
 static int restore(ReconStep *s, ReconKnob *k) {
         uint64_t actual, want = recon_want(k);
 
         if (k->is_desired) {
                 k->is_desired = k->share = false;
-                k->not_before = k->retry_backoff = k->held_until = 0;
+                k->not_before = k->retry_backoff = k->held_until = k->evidence_since = 0;
                 recon_settle(k);
         }
         if (!k->carried || s->in->release)
@@ -393,22 +419,23 @@ static int restore(ReconStep *s, ReconKnob *k) {
                 k->have_ours = k->holds = false; /* the file is gone, and the value with it */
                 return 0;
         }
-        if (!k->holds && k->ours_property && !k->carried &&
-            limit_equal(k->knob.limit, actual, k->told, s->in->page_size)) {
-                /* PID 1 has put our value there, in place of something else. */
-                k->have_ours = k->holds = true;
-                k->share_ours = false;
-                k->ours = k->told;
-        }
+        if (!k->holds && !k->carried && recon_is_told(k, actual, s->in->page_size))
+                recon_take_echo(k, actual); /* in place of something else */
         if (!s->writing) {
                 if (k->holds && k->share_ours)
                         return decide_quiet(s, k, want, actual);
+                if (!k->holds)
+                        recon_set_want(k, actual);
                 return 0;
         }
+        if (k->holds && asks_first(s, k))
+                return 0;
         if (k->holds && !limit_equal(k->knob.limit, actual, want, s->in->page_size)) {
                 k->desired = want;
                 return write_or_squeeze(s, k, want, actual, true);
         }
+        if (!k->holds)
+                recon_set_want(k, actual); /* left alone: whoever put it there wants it */
         /* Others hold it already, or what we wrote is what they want too. */
         k->have_ours = k->holds = k->share_ours = false;
         return 0;

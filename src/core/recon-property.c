@@ -57,7 +57,9 @@ static int add_give_back(ReconStep *s) {
 
                 if (k->is_desired || !k->ours_property || (k->carried && any_ours))
                         continue;
-                if (!recon_property(s->in, k->knob, &p) || differs(s, k->knob, p, k->told) ||
+                if (k->holds)
+                        continue; /* the kernel refuses to have it back; the property must not say otherwise */
+                if (!recon_property(s->in, k->knob, &p) || !recon_is_told(k, p, s->in->page_size) ||
                     !recon_actual(s->in, k->knob, &a)) {
                         k->ours_property = false; /* it is somebody else's by now, or there is none */
                         continue;
@@ -168,6 +170,10 @@ static int take_over(ReconStep *s) {
                         k->state = KNOB_OK;
                 }
                 k->carried = !k->is_desired;
+                /* The call may fail, or time out and land later: then it is either of both. */
+                k->told_before = recon_property(s->in, e->knob, &p) && recon_is_told(k, p, s->in->page_size)
+                                         ? p
+                                         : e->value;
                 k->ours_property = true;
                 k->told = e->value;
         }
@@ -186,7 +192,8 @@ static bool is_due(const ReconStep *s) {
         bool giving = false, ours = false;
 
         for (size_t i = 0; i < s->n; i++) {
-                giving = giving || (s->knobs[i].ours_property && !s->knobs[i].is_desired && !s->knobs[i].carried);
+                giving = giving || (s->knobs[i].ours_property && !s->knobs[i].is_desired &&
+                                    !s->knobs[i].carried && !s->knobs[i].holds);
                 ours = ours || is_ours(&s->knobs[i]);
         }
         for (size_t i = 0; i < s->n && !ours; i++)

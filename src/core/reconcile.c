@@ -21,9 +21,8 @@ enum { WRITE_GONE = 1, WRITE_ABOVE = 2, WRITE_TIMEOUT = 3, WRITE_SKIPPED = 4 };
 
 const char *drift_cause_to_string(DriftCause c) {
         static const char *const names[_DRIFT_MAX] = {
-                [DRIFT_RELOAD] = "reload",   [DRIFT_ENGINE] = "engine",
-                [DRIFT_PROPERTY] = "property", [DRIFT_RAW] = "raw write",
-                [DRIFT_UNKNOWN] = "unknown",
+                [DRIFT_RELOAD] = "reload", [DRIFT_ENGINE] = "engine",   [DRIFT_PROPERTY] = "property",
+                [DRIFT_RAW] = "raw write", [DRIFT_UNKNOWN] = "unknown",
         };
 
         return (unsigned)c < _DRIFT_MAX ? names[c] : "unknown";
@@ -47,11 +46,10 @@ const char *knob_state_to_string(KnobState s) {
 
 const char *recon_event_to_string(ReconEventKind k) {
         static const char *const names[_RECON_EVENT_MAX] = {
-                [RECON_DRIFT] = "drift",     [RECON_REPAIRED] = "repaired",
-                [RECON_FIGHT] = "fight",     [RECON_CAPPED] = "capped",
-                [RECON_HOLD] = "hold",       [RECON_SET] = "set",
-                [RECON_GIVEN_BACK] = "given-back", [RECON_WOULD] = "would",
-                [RECON_SQUEEZE] = "squeeze", [RECON_REFUSED] = "refused",
+                [RECON_DRIFT] = "drift",           [RECON_REPAIRED] = "repaired", [RECON_FIGHT] = "fight",
+                [RECON_CAPPED] = "capped",         [RECON_HOLD] = "hold",         [RECON_SET] = "set",
+                [RECON_GIVEN_BACK] = "given-back", [RECON_WOULD] = "would",       [RECON_SQUEEZE] = "squeeze",
+                [RECON_REFUSED] = "refused",
         };
 
         return (unsigned)k < _RECON_EVENT_MAX ? names[k] : "unknown";
@@ -108,36 +106,40 @@ void recon_unhold(Recon *r) {
                 r->knobs[i].held_until = 0;
 }
 
-int recon_adopt(Recon *r, LimitKnob knob, bool have_want, uint64_t want, uint64_t ours,
-                bool property, bool share, uint64_t lapse) {
+int recon_adopt(Recon *r, const ReconMemory *m) {
         ReconKnob *k;
 
-        k = recon_insert(&r->knobs, &r->n, &r->alloc, knob);
+        k = recon_insert(&r->knobs, &r->n, &r->alloc, m->knob);
         if (!k)
                 return -ENOMEM;
         *k = (ReconKnob){
-                .knob = knob,
+                .knob = m->knob,
                 .is_desired = true, /* until the first step knows better: a drift meanwhile is no wish */
-                .have_ours = true,
-                .ours = ours,
-                .holds = true,
+                .desired = m->ours,
                 .adopted = true,
-                .share_ours = share,
-                .share = share,
-                .lapse = lapse,
-                .actual = ours,
+                .have_ours = true,
+                .holds = true,
+                .ours = m->ours,
+                .actual = m->ours,
                 .have_actual = true,
-                .ours_property = property,
-                .told = ours,
-                /* A value that nobody wants otherwise was only carried in a push. */
-                .carried = property && have_want && want == ours,
-                .desired = ours,
+                .have_attempt = m->have_other,
+                .attempt = m->other,
+                .share = m->share,
+                .share_ours = m->share,
+                .lapse = m->lapse,
+                .ours_property = m->property,
+                .told = m->told,
+                .told_before = m->told_before,
+                .remembered = 1, /* something, to be forgotten; and put again if it is not the same */
         };
-        recon_set_want(k, have_want ? want : limit_info(knob.limit)->unset);
-        if (k->carried)
+        recon_set_want(k, m->have_want ? m->want : limit_info(m->knob.limit)->unset);
+        /* A value that nobody wants otherwise was only carried in a push. */
+        if (m->property && m->have_want && m->want == m->ours && m->told == m->ours &&
+            m->told_before == m->ours) {
+                k->carried = true;
                 k->is_desired = k->have_ours = k->holds = false;
-        k->remembered = 1; /* something, to be forgotten; and put again if it is not the same */
-        if (!property && !share)
+        }
+        if (!m->share && (!m->property || m->told != m->ours))
                 r->property_dirty = true;
         return 0;
 }
@@ -186,8 +188,7 @@ int recon_write_text(const ReconPlan *p, size_t i, const LimitSet *actual, Buf *
         return r;
 }
 
-int recon_event(ReconPlan *p, const ReconKnob *k, ReconEventKind kind, const uint64_t *saw,
-                usec_t until) {
+int recon_event(ReconPlan *p, const ReconKnob *k, ReconEventKind kind, const uint64_t *saw, usec_t until) {
         if (GROW(p->events, p->n_events, p->events_alloc) < 0)
                 return -ENOMEM;
         p->events[p->n_events++] = (ReconEvent){
@@ -210,22 +211,14 @@ usec_t recon_backoff(usec_t before) {
 
 /* ---- the ledger's part ---- */
 
-/*
- * The value to be remembered as ours. While the outcome of a write is open it
- * is the tighter of both, so that whatever the kernel holds when we die is not
- * tighter than the ledger says. What is being given back stays ours until it is.
- */
-static uint64_t ours_to_remember(const ReconKnob *k) {
-        bool first = !k->have_ours;
-
-        if (k->have_attempt && k->is_desired && (first || recon_exact(k->knob.limit, false) || k->attempt < k->ours))
-                return k->attempt;
-        return k->have_ours ? k->ours : k->told;
-}
-
 static uint64_t digest(const ReconMemory *m) {
-        const uint64_t words[] = { m->want, m->ours, m->lapse,
-                                   m->have_want | m->property << 1 | m->share << 2 };
+        const uint64_t words[] = { m->want,
+                                   m->ours,
+                                   m->lapse,
+                                   m->told,
+                                   m->told_before,
+                                   m->other,
+                                   m->have_other << 3 | m->have_want | m->property << 1 | m->share << 2 };
         uint64_t h = UINT64_C(0xcbf29ce484222325);
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
@@ -236,14 +229,26 @@ static uint64_t digest(const ReconMemory *m) {
 }
 
 int recon_remember(ReconPlan *p, ReconKnob *k) {
+        /* What is being given back stays ours until it is. */
+        bool open = k->have_attempt && k->is_desired, both = open && k->have_ours && k->attempt != k->ours;
         ReconMemory m = {
                 .knob = k->knob,
                 .want = recon_want(k),
-                .ours = ours_to_remember(k),
+                .ours = k->have_ours ? k->ours
+                        : open       ? k->attempt
+                                     : k->told,
+                .have_other = both,
+                .other = both ? k->attempt : 0,
                 .property = k->ours_property,
-                .share = k->have_attempt && k->is_desired ? k->share : k->share_ours,
+                .told = k->ours_property ? k->told : 0,
+                .told_before = k->ours_property ? k->told_before : 0,
+                .share = open ? k->share : k->share_ours,
         };
 
+        if (both && (m.other < m.ours || recon_exact(k->knob.limit, false))) {
+                m.other = m.ours;
+                m.ours = k->attempt;
+        }
         m.have_want = m.want != limit_info(k->knob.limit)->unset;
         if (m.share)
                 m.lapse = k->lapse;
@@ -285,10 +290,10 @@ static int gave_back(ReconKnob *k, uint64_t value, ReconPlan *out) {
                 out->events[out->n_events - 1].desired = value;
         k->share_ours = false;
         k->actual = value;
-        if (value != recon_want(k)) /* without the share still a ceiling of ours; or the want has changed meanwhile */
+        /* Without the share it may still be a ceiling of ours; or the want has changed meanwhile. */
+        k->have_ours = k->holds = value != recon_want(k);
+        if (k->holds)
                 k->ours = value;
-        else
-                k->have_ours = k->holds = false;
         return r;
 }
 
@@ -365,7 +370,6 @@ int recon_wrote(Recon *r, LimitKnob knob, uint64_t value, bool give_back, int re
 void recon_property_done(Recon *r, const LimitSet *values, int result, usec_t now) {
         const bool again = r->last_push != 0 && now - r->last_push <= r->push_backoff + RECON_FIGHT_WINDOW;
 
-
         if (r->property_in_flight) {
                 /* PID 1 pays for each call: the second within a minute waits, and so on. */
                 r->push_backoff = again || result < 0 ? recon_backoff(again ? r->push_backoff : 0) : 0;
@@ -386,6 +390,7 @@ void recon_property_done(Recon *r, const LimitSet *values, int result, usec_t no
                 if (!limit_set_get(values, k->knob, &v))
                         continue;
                 if (result == 0) {
+                        k->told_before = k->told;
                         k->property = v;
                         k->have_property = true;
                         if (k->giving)
@@ -395,8 +400,7 @@ void recon_property_done(Recon *r, const LimitSet *values, int result, usec_t no
         }
 }
 
-int recon_restore_foreign(const Recon *r, const LimitSet *before, const LimitSet *after,
-                          ReconPlan *plan) {
+int recon_restore_foreign(const Recon *r, const LimitSet *before, const LimitSet *after, ReconPlan *plan) {
         for (size_t i = 0; i < before->n; i++) {
                 const LimitEntry *e = &before->entries[i];
                 const LimitInfo *info = limit_info(e->knob.limit);

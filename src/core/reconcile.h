@@ -26,8 +26,9 @@
  *  - Looser than desired is drift; tighter is not (a tighter foreign value becomes the want). Page rounding, whole-percent CPU,
  *    and our own echoes are not drift. CPU_BURST counts as exact here: smaller is not "tighter", and policy alone decides it.
  *    With engine_override every ceiling is exact.
- *  - Ledger before kernel: a first write and a tightening are remembered before they are written, a loosening after. So a guard
- *    that dies in between never finds the kernel tighter than its ledger, which it would take for a want.
+ *  - Ledger before kernel: each write is remembered before it is done, beside the value that it replaces (ReconMemory.other). A guard
+ *    that dies in between must take neither for somebody's wish. `ours` is the tighter of both: looser than ours is repaired, but
+ *    tighter would be respected for ever.
  *  - Lowering memory.high/max blocks (may_block). memory.max is never set below what is in use (RECON_FITS): while usage is
  *    above, memory.high goes a little below the value first (RECON_SQUEEZE_HIGH, or use would settle right at the value and
  *    never fit), state KNOB_SQUEEZING; memory.max follows when use fits, and memory.high goes back. A squeezed memory.high is a lease like
@@ -135,7 +136,8 @@ typedef struct ReconKnob {
         uint64_t desired;
         uint64_t want; /* what others asked for in the file or property */
         uint64_t engine; /* what the engine's state file asks for */
-        uint64_t ours, told;
+        uint64_t ours;
+        uint64_t told, told_before; /* in the property by our hand: one of both while a call's outcome is not known */
         uint64_t lapse; /* leases: what holds without the lease */
         uint64_t actual; /* as last seen, or written by us since */
         uint64_t property; /* of the unit, as last seen, or set by us since */
@@ -169,7 +171,7 @@ typedef struct ReconInput {
         bool engine_made; /* a container by an engine (not a slice or plain unit) */
         const LimitSet *engine_wants; /* engine's state file, NULL: unknown */
         bool engine_fresh; /* it was looked at after `actual` was read (or cannot be) */
-        bool engine_config_newer; /* its config file changed since our last write */
+        bool engine_config_newer; /* it asks for other limits than when we last wrote */
         bool engine_override;
         bool release; /* `release --ceilings`, or the target leaves our care: all is given back, whatever mode, pause and desired say */
         usec_t last_reload; /* when Reloading(false) came last; 0: never */
@@ -222,7 +224,12 @@ typedef struct ReconMemory {
         bool have_want;
         uint64_t want;
         uint64_t ours;
+        bool have_other; /* the outcome of a write is open: the kernel holds ours or this */
+        uint64_t other;
         bool property;
+        /* With property: what the unit's property holds by our hand. Not ours while a lease is on top or a push waits;
+         * one of both while the outcome of a call is not known. */
+        uint64_t told, told_before;
         bool share;
         uint64_t lapse;
 } ReconMemory;
@@ -270,9 +277,8 @@ void recon_property_done(Recon *r, const LimitSet *values, int result, usec_t no
  * files right before and after. Adds writes to plan (answered by recon_wrote() as any other). -ENOMEM. */
 int recon_restore_foreign(const Recon *r, const LimitSet *before, const LimitSet *after,
                           ReconPlan *plan);
-/* From the ledger at start: want/ours of a knob, so that nothing flaps. -ENOMEM. */
-int recon_adopt(Recon *r, LimitKnob knob, bool have_want, uint64_t want, uint64_t ours,
-                bool property, bool share, uint64_t lapse);
+/* From the ledger at start, so that nothing flaps. -ENOMEM. */
+int recon_adopt(Recon *r, const ReconMemory *m);
 /* An operator's `undo` or `unhold` ends implicit holds. */
 void recon_unhold(Recon *r);
 const ReconKnob *recon_find(const Recon *r, LimitKnob knob);

@@ -114,13 +114,10 @@ static void divide(Division *d, LimitKnob knob, uint64_t total) {
                 d->slots[i].share = MAX_OF(d->slots[i].share, least_of(knob.limit)) * unit;
 }
 
-static uint64_t round_up(uint64_t v, uint64_t step) {
-        return num_add_sat(v, step - 1) / step * step;
-}
+static uint64_t round_up(uint64_t v, uint64_t step) { return num_add_sat(v, step - 1) / step * step; }
 
 /* What the part must keep of this knob because it is in use; 0: no such thing. False: unknown. */
-static bool floor_of(const Division *d, const SharePart *p, Limit limit, uint64_t share,
-                     uint64_t *ret) {
+static bool floor_of(const Division *d, const SharePart *p, Limit limit, uint64_t share, uint64_t *ret) {
         uint64_t page = unit_of(d, LIMIT_MEMORY_MAX), step = page;
 
         *ret = 0;
@@ -148,8 +145,7 @@ static int put(Division *d, size_t part, LimitKnob knob, uint64_t value, uint32_
         uint64_t before;
 
         /* memory.high comes from MemoryHigh and from MemoryMax: the lower one. */
-        if (knob.limit == LIMIT_MEMORY_HIGH && limit_set_get(&d->out[part], knob, &before) &&
-            before <= value)
+        if (knob.limit == LIMIT_MEMORY_HIGH && limit_set_get(&d->out[part], knob, &before) && before <= value)
                 return 0;
         return limit_set_put(&d->out[part], knob, value, origin);
 }
@@ -241,8 +237,7 @@ static int apportion(Division *d) {
         return r;
 }
 
-int share_apportion(const LimitSet *sum, SharePart *parts, size_t n, uint64_t page_size,
-                    ShareResult *ret) {
+int share_apportion(const LimitSet *sum, SharePart *parts, size_t n, uint64_t page_size, ShareResult *ret) {
         _cleanup_free_ Slot *slots = NULL;
         _cleanup_free_ LimitSet *out = NULL;
         Division d = { .sum = sum, .parts = parts, .n = n, .page_size = page_size };

@@ -61,6 +61,7 @@ typedef struct World {
         unsigned n_writes[_LIMIT_MAX], n_all_writes, n_pushes, n_push_failures;
         int push_result;
         unsigned events[_RECON_EVENT_MAX];
+        bool murky[_LIMIT_MAX]; /* random lives: nobody can say what others want there */
         ReconEvent last[_RECON_EVENT_MAX];
 } World;
 
@@ -107,7 +108,6 @@ static void kernel_set(World *w, LimitKnob k, uint64_t v) {
 
 static int kernel_write(World *w, const ReconWrite *a) {
         const ReconKnob *k = recon_find(&w->r, a->knob);
-        uint64_t now = in_set(&w->file, a->knob);
 
         w->n_writes[a->knob.limit]++;
         w->n_all_writes++;
@@ -119,8 +119,6 @@ static int kernel_write(World *w, const ReconWrite *a) {
                 if (!RECON_FITS(w->use, a->value))
                         return ABOVE;
         }
-        if (a->knob.limit == LIMIT_MEMORY_HIGH && a->value < now && a->value < w->use)
-                assert_true(a->may_block);
         kernel_set(w, a->knob, a->value);
         return 0;
 }
@@ -231,21 +229,25 @@ static const ReconMemory *record(const World *w, LimitKnob k) {
 
 /* ---- the guard's turn ---- */
 
-static void combine(World *w, const LimitSet *p, const LimitSet *share, const LimitSet *wants, LimitSet *ret) {
+static void combine(World *w, const LimitSet *p, const LimitSet *share, const LimitSet *wants,
+                    LimitSet *ret) {
         limit_set_clear(ret);
         for (size_t i = 0; i < p->n; i++)
-                assert_int_equal(limit_set_put(ret, p->entries[i].knob, p->entries[i].value, p->entries[i].origin), 0);
+                assert_int_equal(
+                        limit_set_put(ret, p->entries[i].knob, p->entries[i].value, p->entries[i].origin), 0);
         for (size_t i = 0; share && i < share->n; i++)
                 if (in_set(ret, share->entries[i].knob) > share->entries[i].value ||
                     !limit_set_find(ret, share->entries[i].knob))
                         assert_int_equal(limit_set_put(ret, share->entries[i].knob, share->entries[i].value,
-                                                       origin_pack(ORIGIN_SHARE, (PolicyRef){})), 0);
+                                                       origin_pack(ORIGIN_SHARE, (PolicyRef){})),
+                                         0);
         for (size_t i = 0; i < ret->n; i++) {
                 LimitEntry *e = &ret->entries[i];
                 uint64_t want;
 
                 if (!w->override && limit_info(e->knob.limit)->sense == LIMIT_CEILING &&
-                    e->knob.limit != LIMIT_CPU_BURST && limit_set_get(wants, e->knob, &want) && want < e->value) {
+                    e->knob.limit != LIMIT_CPU_BURST && limit_set_get(wants, e->knob, &want) &&
+                    want < e->value) {
                         e->value = want;
                         e->origin = origin_pack(ORIGIN_ENGINE, (PolicyRef){});
                 }
@@ -319,6 +321,21 @@ static void think(World *w, bool fresh) {
         limit_set_deinit(&wants);
 }
 
+/* Into the writer's queue. */
+static void submit(World *w) {
+        for (size_t i = 0; i < w->plan.n_writes; i++) {
+                const ReconWrite *a = &w->plan.writes[i];
+
+                assert_true(w->n_pending < RECORDS_MAX);
+                if (a->knob.limit == LIMIT_MEMORY_HIGH && a->value < w->use)
+                        assert_true(a->may_block);
+                if (w->paused || w->held || w->mode < MODE_CEILINGS)
+                        assert_true(a->give_back || w->release);
+                w->pending[w->n_pending++] = *a;
+                w->done_at = w->now + w->write_delay;
+        }
+}
+
 static void turn(World *w) {
         if (w->n_pending > 0 && w->now >= w->done_at)
                 answer_writes(w);
@@ -329,24 +346,12 @@ static void turn(World *w) {
                 if (w->plan.need_properties || w->plan.need_engine) {
                         hear(w, &w->plan);
                         keep(w, &w->plan);
-                        assert_int_equal(w->plan.n_writes, 0 * before + w->plan.n_writes);
-                        for (size_t k = 0; k < w->plan.n_writes; k++) { /* of other knobs */
-                                assert_true(w->n_pending < RECORDS_MAX);
-                                w->pending[w->n_pending++] = w->plan.writes[k];
-                                w->done_at = w->now + w->write_delay;
-                        }
+                        submit(w); /* of other knobs */
                         think(w, true);
                 }
                 hear(w, &w->plan);
                 keep(w, &w->plan);
-                if (w->paused || w->held || w->mode < MODE_CEILINGS)
-                        for (size_t k = 0; k < w->plan.n_writes && !w->release; k++)
-                                assert_true(w->plan.writes[k].give_back);
-                for (size_t k = 0; k < w->plan.n_writes; k++) {
-                        assert_true(w->n_pending < RECORDS_MAX);
-                        w->pending[w->n_pending++] = w->plan.writes[k];
-                        w->done_at = w->now + w->write_delay;
-                }
+                submit(w);
                 if (w->plan.push_property)
                         push(w, &w->plan);
                 if (w->n_pending > 0 && w->now >= w->done_at)
@@ -385,8 +390,13 @@ static void forget_events(World *w) {
 
 static World born(bool container) {
         World w = {
-                .now = 1000 * S, .have_files = ALL_FILES, .unit = true, .container = container,
-                .mode = MODE_CEILINGS, .use = 100 * M, .operator_hold = 900 * S,
+                .now = 1000 * S,
+                .have_files = ALL_FILES,
+                .unit = true,
+                .container = container,
+                .mode = MODE_CEILINGS,
+                .use = 100 * M,
+                .operator_hold = 900 * S,
         };
 
         for (Limit l = 0; l < LIMIT_IO_READ_BANDWIDTH_MAX; l++)
@@ -497,15 +507,20 @@ static void test_causes(void **state) {
                 DriftCause cause;
                 uint64_t file, want; /* after: in the file, and given back */
         } rows[] = {
-                { "docker update, higher", true, true, false, WHO_ENGINE, 8 * G, 1, 1, 0, DRIFT_ENGINE, G, 8 * G },
+                { "docker update, higher", true, true, false, WHO_ENGINE, 8 * G, 1, 1, 0, DRIFT_ENGINE, G,
+                  8 * G },
                 { "docker update, lower", true, true, false, WHO_ENGINE, G / 2, 0, 0, 0, 0, G / 2, G / 2 },
-                { "engine's property, names unreadable", true, false, false, WHO_PROPERTY, 8 * G, 1, 1, 0, DRIFT_PROPERTY, G, 8 * G },
+                { "engine's property, names unreadable", true, false, false, WHO_PROPERTY, 8 * G, 1, 1, 0,
+                  DRIFT_PROPERTY, G, 8 * G },
                 { "raw write", true, true, false, WHO_RAW, INF, 1, 0, 0, DRIFT_RAW, G, 4 * G },
                 { "raw write, tighter", true, true, false, WHO_RAW, G / 4, 0, 0, 0, 0, G / 4, G / 4 },
                 { "raw write, bus dead", true, true, true, WHO_RAW, INF, 1, 0, 0, DRIFT_UNKNOWN, G, 4 * G },
-                { "set-property on a slice", false, false, false, WHO_PROPERTY, 8 * G, 0, 0, 1, DRIFT_PROPERTY, 8 * G, 8 * G },
-                { "set-property, tighter", false, false, false, WHO_PROPERTY, G / 2, 0, 0, 0, 0, G / 2, G / 2 },
-                { "edited unit file, reload", false, false, false, WHO_RELOAD, 6 * G, 1, 0, 0, DRIFT_RELOAD, G, 6 * G },
+                { "set-property on a slice", false, false, false, WHO_PROPERTY, 8 * G, 0, 0, 1,
+                  DRIFT_PROPERTY, 8 * G, 8 * G },
+                { "set-property, tighter", false, false, false, WHO_PROPERTY, G / 2, 0, 0, 0, 0, G / 2,
+                  G / 2 },
+                { "edited unit file, reload", false, false, false, WHO_RELOAD, 6 * G, 1, 0, 0, DRIFT_RELOAD,
+                  G, 6 * G },
                 { "page rounding", true, true, false, WHO_RAW, G + 100, 0, 0, 0, 0, G, 4 * G },
         };
 
@@ -590,6 +605,30 @@ static void test_side_effect(void **state) {
         assert_int_equal(w.last[RECON_DRIFT].cause, DRIFT_RELOAD);
         assert_int_equal(file_of(&w, LIMIT_MEMORY_MAX), G);
         assert_int_equal(file_of(&w, LIMIT_CPU_WEIGHT), 77);
+        dead(&w);
+}
+
+/* PID 1 makes the cgroup of a starting unit first and realizes its properties after we wrote: no operator's wish. */
+static void test_realized_late(void **state) {
+        World w = docker();
+
+        (void)state;
+        w.container = w.know_engine = false;
+        put(&w.prop, knob(LIMIT_TASKS_MAX), 2362);
+        put(&w.file, knob(LIMIT_TASKS_MAX), INF);
+        policy(&w, LIMIT_TASKS_MAX, 64);
+        w.bus_dead = true; /* PID 1 is busy starting it */
+        tick(&w);
+        assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 64);
+        kernel_set(&w, knob(LIMIT_TASKS_MAX), 2362);
+        w.bus_dead = false;
+        run(&w, 10 * S);
+        assert_int_equal(w.events[RECON_HOLD], 0);
+        assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 64);
+        assert_int_equal(prop_of(&w, LIMIT_TASKS_MAX), 64);
+        drop_policy(&w);
+        run(&w, 100 * S);
+        assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 2362);
         dead(&w);
 }
 
@@ -831,12 +870,8 @@ static void test_cpu(void **state) {
 static void restart(World *w) {
         recon_deinit(&w->r);
         w->n_pending = 0;
-        for (size_t i = 0; i < w->n_ledger; i++) {
-                const ReconMemory *m = &w->ledger[i];
-
-                assert_int_equal(recon_adopt(&w->r, m->knob, m->have_want, m->want, m->ours, m->property,
-                                             m->share, m->lapse), 0);
-        }
+        for (size_t i = 0; i < w->n_ledger; i++)
+                assert_int_equal(recon_adopt(&w->r, &w->ledger[i]), 0);
 }
 
 static void test_restart(void **state) {
@@ -1102,8 +1137,8 @@ static void test_no_memory(void **state) {
 
 /* ---- random lives ---- */
 
-static const Limit random_limits[] = { LIMIT_MEMORY_HIGH, LIMIT_MEMORY_MAX, LIMIT_CPU_QUOTA, LIMIT_TASKS_MAX,
-                                       LIMIT_CPU_WEIGHT, LIMIT_MEMORY_SWAP_MAX };
+static const Limit random_limits[] = { LIMIT_MEMORY_HIGH, LIMIT_MEMORY_MAX, LIMIT_CPU_QUOTA,
+                                       LIMIT_TASKS_MAX,   LIMIT_CPU_WEIGHT, LIMIT_MEMORY_SWAP_MAX };
 
 static uint64_t random_value(Limit l) {
         uint64_t step = next_random() % 20 + 1;
@@ -1138,12 +1173,15 @@ static void random_event(World *w, LimitSet *wish) {
         Limit l = random_limits[next_random() % ARRAY_SIZE(random_limits)];
         uint64_t v = random_value(l);
 
-        switch (next_random() % 14) {
+        switch (next_random() % 16) {
         case 0:
         case 1: /* engine or operator, through PID 1 */
                 if (!w->unit && !(w->know_engine && limit_info(l)->sense == LIMIT_CEILING))
                         break; /* a file alone does not show whose wish it is */
                 v = random_wish(l);
+                /* over it comes, in a moment, what we were writing: not all of that can be seen */
+                for (size_t i = 0; i < w->n_pending; i++)
+                        w->murky[l] = w->murky[l] || w->pending[i].knob.limit == l;
                 if (w->container && w->know_engine && limit_info(l)->sense == LIMIT_CEILING)
                         put(&w->engine, knob(l), v);
                 if (w->unit)
@@ -1196,6 +1234,14 @@ static void random_event(World *w, LimitSet *wish) {
                 w->write_delay = next_random() % 4 == 0 ? next_random() % (20 * S) : 0;
                 w->push_result = next_random() % 4 == 0 ? -EIO : 0;
                 break;
+        case 14: /* tighter by hand: a wish, or not, depending on what held just then */
+                kernel_set(w, knob(l), v);
+                w->murky[l] = true;
+                break;
+        case 15:
+                if (next_random() % 4 == 0)
+                        restart(w);
+                break;
         }
         /* the kernel kills where others bring memory.max below use: it fits again */
         w->use = MIN_OF(w->use, file_of(w, LIMIT_MEMORY_MAX));
@@ -1236,13 +1282,14 @@ static void live(uint64_t seed) {
         run(&w, 300 * S);
         quiet(&w);
         if (w.r.n + w.n_ledger + w.dropin.n != 0)
-                fail_msg("left behind: %zu knobs, %zu records, %zu drop-ins", w.r.n, w.n_ledger, w.dropin.n);
+                fail_msg("left behind: %zu knobs, %zu records, %zu drop-ins (limit %d)", w.r.n, w.n_ledger,
+                         w.dropin.n, w.dropin.n > 0 ? (int)w.dropin.entries[0].knob.limit : -1);
         for (size_t i = 0; i < ARRAY_SIZE(random_limits); i++) {
                 Limit l = random_limits[i];
                 uint64_t have = file_of(&w, l), want = in_set(&wish, knob(l));
 
                 /* a raw loosening that nobody's policy forbade may stand */
-                if (have != want && !(limit_info(l)->sense == LIMIT_CEILING && have == INF))
+                if (!w.murky[l] && have != want && !(limit_info(l)->sense == LIMIT_CEILING && have == INF))
                         fail_msg("limit %d: given back %llu, wished %llu", l, (unsigned long long)have,
                                  (unsigned long long)want);
         }
@@ -1252,10 +1299,11 @@ static void live(uint64_t seed) {
 
 static void test_random(void **state) {
         (void)state;
-        for (unsigned i = 0; i < 150; i++) {
+        for (unsigned i = 0; i < 100; i++) {
                 uint64_t seed = random_state;
 
-                print_message(i == 0 ? "SEED=%llu\n" : "", (unsigned long long)seed);
+                if (i == 0)
+                        print_message("SEED=%llu\n", (unsigned long long)seed);
                 live(seed);
         }
 }
@@ -1274,16 +1322,17 @@ static void test_strings(void **state) {
 int main(void) {
         const char *s = getenv("SEED");
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_first_write),  cmocka_unit_test(test_causes),
-                cmocka_unit_test(test_side_effect),  cmocka_unit_test(test_fight),
-                cmocka_unit_test(test_squeeze),      cmocka_unit_test(test_override),
-                cmocka_unit_test(test_push_waits),   cmocka_unit_test(test_share),
-                cmocka_unit_test(test_observe),      cmocka_unit_test(test_release),
-                cmocka_unit_test(test_cpu),          cmocka_unit_test(test_restart),
-                cmocka_unit_test(test_timeout),      cmocka_unit_test(test_failures),
-                cmocka_unit_test(test_echo_of_ours), cmocka_unit_test(test_unhold),
-                cmocka_unit_test(test_order),        cmocka_unit_test(test_no_memory),
-                cmocka_unit_test(test_random),       cmocka_unit_test(test_strings),
+                cmocka_unit_test(test_first_write), cmocka_unit_test(test_causes),
+                cmocka_unit_test(test_side_effect), cmocka_unit_test(test_realized_late),
+                cmocka_unit_test(test_fight),       cmocka_unit_test(test_squeeze),
+                cmocka_unit_test(test_override),    cmocka_unit_test(test_push_waits),
+                cmocka_unit_test(test_share),       cmocka_unit_test(test_observe),
+                cmocka_unit_test(test_release),     cmocka_unit_test(test_cpu),
+                cmocka_unit_test(test_restart),     cmocka_unit_test(test_timeout),
+                cmocka_unit_test(test_failures),    cmocka_unit_test(test_echo_of_ours),
+                cmocka_unit_test(test_unhold),      cmocka_unit_test(test_order),
+                cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_random),
+                cmocka_unit_test(test_strings),
         };
 
         random_state = s ? (uint64_t)strtoull(s, NULL, 10) : UINT64_C(0x2545f4914f6cdd1d);
