@@ -6,10 +6,10 @@
  * The file is a log of lines, the last word about a knob counts:
  *
  *   bailiff-ceilings 1 BOOT-ID CHECKSUM
- *   put ID KEY MAJ:MIN WANT OURS FLAGS LAPSE UNIT PATH CHECKSUM
+ *   put ID KEY MAJ:MIN WANT OURS FLAGS LAPSE TOLD UNIT PATH CHECKSUM
  *   del ID KEY MAJ:MIN CHECKSUM
  *
- * WANT is "-" where nobody wanted anything, values are decimal or "max", FLAGS
+ * WANT is "-" where nobody wanted anything, TOLD "-" without a property and "VALUE/BEFORE" while a call is under way, values are decimal or "max", FLAGS
  * letters of flags[] or "-", UNIT "-" where none owns the cgroup and "=" where it is
  * the last component of PATH (nearly always). Bytes that would tear a line (blanks, control, '%', beyond
  * ASCII) are %XX. KEY is the policy's name of the limit, for numbers of an enum
@@ -43,7 +43,7 @@
 #define MAGIC "bailiff-ceilings"
 #define VERSION "1"
 #define COMPACT_MIN_LINES 64
-#define N_PUT_WORDS 10
+#define N_PUT_WORDS 11
 #define N_DEL_WORDS 4
 
 typedef struct Group Group;
@@ -267,6 +267,19 @@ static void put_unit(Buf *b, const LedgerRecord *r) {
                 put_escaped(b, r->unit);
 }
 
+/* "-", "VALUE", or "VALUE/BEFORE" while the outcome of a call is not known. */
+static void put_told(Buf *b, const LedgerRecord *r) {
+        if (!r->property) {
+                buf_putc(b, '-');
+                return;
+        }
+        put_value(b, r->told);
+        if (r->told_before == r->told)
+                return;
+        buf_putc(b, '/');
+        put_value(b, r->told_before);
+}
+
 static void format_record(Buf *b, const Record *record) {
         LedgerRecord r = record->pub;
         size_t start = b->len;
@@ -295,6 +308,8 @@ static void format_record(Buf *b, const Record *record) {
                 buf_putc(b, '-');
         buf_putc(b, ' ');
         put_value(b, r.lapse);
+        buf_putc(b, ' ');
+        put_told(b, &r);
         buf_putc(b, ' ');
         put_unit(b, &r);
         buf_putc(b, ' ');
@@ -405,13 +420,24 @@ static bool parse_flags(const char *s, LedgerRecord *r) {
         return true;
 }
 
+static bool parse_told(char *s, LedgerRecord *r) {
+        char *slash;
+
+        if (STR_EQ(s, "-"))
+                return !r->property;
+        slash = strchr(s, '/');
+        if (slash)
+                *slash++ = '\0';
+        return r->property && parse_value(s, &r->told) && parse_value(slash ? slash : s, &r->told_before);
+}
+
 static bool parse_put(char **words, LedgerRecord *r) {
-        char *unit = words[8], *path = words[9];
+        char *unit = words[9], *path = words[10];
 
         r->have_want = !STR_EQ(words[4], "-");
         if (!parse_knob(words + 1, r) || (r->have_want && !parse_value(words[4], &r->want)) ||
             !parse_value(words[5], &r->ours) || !parse_flags(words[6], r) ||
-            !parse_value(words[7], &r->lapse))
+            !parse_value(words[7], &r->lapse) || !parse_told(words[8], r))
                 return false;
         if (!unescape(path) || path[0] != '/')
                 return false;
@@ -712,7 +738,7 @@ int ledger_open(const char *dir, const char *boot_id, bool read_only, Ledger **r
         if (!read_only) {
                 if (l->stats.set_aside && renameat(l->dirfd, FILE_NAME, l->dirfd, FILE_NAME_OLD) < 0)
                         return -errno;
-                /* A fresh start: no torn or damaged lines, nothing stale. Should that fail, the old file goes on. */
+                /* No torn or damaged lines, nothing stale. Should that fail, the old file goes on. */
                 r = rewrite(l);
                 if (r < 0 && l->n_lines > 0)
                         r = open_append(l);
@@ -739,7 +765,8 @@ Ledger *ledger_free(Ledger *l) {
 static bool same(const LedgerRecord *a, const LedgerRecord *b) {
         return a->have_want == b->have_want && (!a->have_want || a->want == b->want) && a->ours == b->ours &&
                a->property == b->property && a->foreign_dropin == b->foreign_dropin && a->share == b->share &&
-               a->lapse == b->lapse && STR_EQ(a->path, b->path) && STR_EQ(a->unit, b->unit);
+               (!a->property || (a->told == b->told && a->told_before == b->told_before)) && a->lapse == b->lapse &&
+               STR_EQ(a->path, b->path) && STR_EQ(a->unit, b->unit);
 }
 
 int ledger_put(Ledger *l, const LedgerRecord *from) {
@@ -815,6 +842,15 @@ const LedgerRecord *ledger_next(const Ledger *l, size_t *i) {
                         return &r->pub;
         }
         return NULL;
+}
+
+const LedgerRecord *ledger_next_of(const Ledger *l, uint64_t cgroup_id, const LedgerRecord *after) {
+        const Group *g = map_get_u64(&l->groups, cgroup_id);
+        const Record *r = !g ? NULL : after ? ((const Record *)after)->next : g->records;
+
+        while (r && r->dead)
+                r = r->next;
+        return r ? &r->pub : NULL;
 }
 
 void ledger_get_stats(const Ledger *l, LedgerStats *ret) {

@@ -271,13 +271,13 @@ static void print(const Journal *j, const char *message) {
                 line[n] = c < ' ' || c == 0x7f ? ' ' : (char)c;
         }
         line[n++] = '\n';
-        /* An error (reader gone) would be a SIGPIPE. What does not fit is lost: it is in the journal, or nowhere. */
+        /* An error (reader gone) would be a SIGPIPE. What does not fit is lost here. */
         if (poll(&p, 1, 0) == 1 && p.revents == POLLOUT)
                 (void)!write(j->stderr_fd, line, n);
 }
 
 static void open_stderr(Journal *j) {
-        /* A description of our own, for O_NONBLOCK on the inherited one would be a surprise to all who share it. */
+        /* A description of our own: O_NONBLOCK on the inherited one would surprise all who share it. */
         j->stderr_fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (j->stderr_fd < 0) /* a socket: then poll() and the short line have to do */
                 j->stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);

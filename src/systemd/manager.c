@@ -724,7 +724,7 @@ static int on_owner(sd_bus_message *signal, void *userdata, sd_bus_error *error)
                 return 0;
         m->connected = false;
         set_owner(m, NULL);
-        /* daemon-reexec: PID 1 left the bus and comes back under another unique name, as a new subscriber list. */
+        /* daemon-reexec: PID 1 left the bus, and comes back under another unique name. */
         if (after[0])
                 (void)subscribe(m);
         return 0;

@@ -47,9 +47,11 @@ void unit_info_deinit(UnitInfo *u);
 typedef struct Manager Manager;
 
 typedef struct ManagerOps {
-        /* PID 1 said Reloading(active). After a daemon-reexec, which never says false, that is told right before connected(). */
+        /* PID 1 said Reloading(active). After a daemon-reexec, which never says false, that is told right
+         * before connected(). */
         void (*reloading)(void *user, bool active);
-        /* Subscribed (again): look at everything once more. Calls that were under way while PID 1 re-executed have failed. */
+        /* Subscribed (again): look at everything once more. Calls that were under way while PID 1
+         * re-executed have failed (-ETIMEDOUT). */
         void (*connected)(void *user);
         /* The whole disk below a path outside of /dev ("IOReadBandwidthMax=/var/lib/docker 1M"), for
          * adapters know nothing of each other. 0, anything else: none. May be NULL. */
@@ -69,9 +71,10 @@ typedef void (*ManagerUnitDone)(void *user, uint64_t cookie, int result, const U
 int manager_get_unit(Manager *m, const char *cgroup, ManagerUnitDone done, void *user, uint64_t cookie);
 
 /* The limit properties of a unit, as LimitSet in kernel units (systemd's
- * "not set" (CPUWeight etc. UINT64_MAX) gives no entry; MemoryMax=infinity gives LIMIT_INFINITY). Also tells
- * ControlGroup again, so that the caller sees a unit that moved; one that ended is MANAGER_GONE (both NULL). IO…Max come back by
- * device node: resolved to dev_t by stat, those that lead nowhere are left out. CPUWeight=idle is 0. */
+ * "not set" (CPUWeight etc. UINT64_MAX) gives no entry; MemoryMax=infinity gives
+ * LIMIT_INFINITY, CPUWeight=idle 0). Also tells ControlGroup again, so that the
+ * caller sees a unit that moved; one that ended is MANAGER_GONE (both NULL).
+ * IO…Max come back by device node: resolved to dev_t, those that lead nowhere are left out. */
 typedef void (*ManagerLimitsDone)(void *user, uint64_t cookie, int result, const LimitSet *properties,
                                   const char *control_group);
 int manager_get_limits(Manager *m, const UnitInfo *u, ManagerLimitsDone done, void *user, uint64_t cookie);
@@ -88,12 +91,14 @@ int manager_get_limits(Manager *m, const UnitInfo *u, ManagerLimitsDone done, vo
  * MANAGER_GONE without calling when the unit u is no longer there or its
  * ControlGroup no longer equals what u says (a property of a vanished slice
  * would make a drop-in, and the slice): ask manager_get_unit() again if the cgroup still is.
- * -ERANGE, at once: a value that PID 1 refuses (MemoryHigh, MemoryMax, TasksMax, CPUQuota of 0; weights out of range).
+ * -ERANGE, at once: a value that PID 1 refuses (MemoryHigh, MemoryMax, TasksMax,
+ * CPUQuota of 0; weights out of range).
  */
 typedef void (*ManagerSetDone)(void *user, uint64_t cookie, int result);
 int manager_set_limits(Manager *m, const UnitInfo *u, const LimitSet *limits, uint32_t reset,
                        ManagerSetDone done, void *user, uint64_t cookie);
-/* Callbacks of all requests with this cookie will not be called. What PID 1 was already asked it may still do. */
+/* Callbacks of all requests with this cookie will not be called. What PID 1 was already asked it may
+ * still do. */
 void manager_cancel(Manager *m, uint64_t cookie);
 size_t manager_n_pending(const Manager *m); /* callbacks still due */
 

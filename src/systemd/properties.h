@@ -54,5 +54,6 @@ int properties_check(const LimitSet *limits);
  */
 int properties_append(sd_bus_message *m, const LimitSet *limits, uint32_t reset, const UnitProperties *now);
 
-/* "/dev/block/8:0" by its text, other nodes below /dev by stat; a partition gives its disk. -ENXIO otherwise. */
+/* "/dev/block/8:0" by its text, other nodes below /dev by stat; a partition gives its disk. -ENXIO
+ * otherwise. */
 int device_from_path(const char *path, dev_t *ret);

@@ -40,8 +40,7 @@ typedef struct Fake {
         const char *control_group;
         bool has_invocation_id;
         const char *fail_member, *fail_property, *fail_with; /* answer that with an error */
-        const char *
-                wrong_type_of; /* Get() of this property gives a number where it is a string, and the reverse */
+        const char *wrong_type_of; /* Get() of this property gives another type */
         int (*all)(sd_bus_message *reply); /* the a{sv} of GetAll; NULL: plain_all() */
         bool hold;
         sd_bus_message *held[HELD_MAX];
