@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Asking bailiffd over D-Bus (include/bailiff/bus.h), here or on another host
+ * through ssh. Synchronous: bailiffctl does one thing at a time.
+ *
+ * Every call returns 0 or one of the exit statuses of bailiffctl(1), with a
+ * message for people in client_error(): the callers decide whether that is the end
+ * (most verbs) or an answer (status --check, doctor).
+ */
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "macro.h"
+
+enum {
+        STATUS_DONE = 0,
+        STATUS_FAILED = 1,
+        STATUS_USAGE = 2,
+        STATUS_UNREACHABLE = 3,
+        STATUS_REFUSED = 4,
+        STATUS_FOUND = 5, /* doctor */
+};
+
+typedef struct Client Client;
+
+/* host NULL: this one. Connects with the first call. NULL: out of memory. */
+Client *client_new(const char *host);
+Client *client_free(Client *c);
+DEFINE_CLEANUP(Client *, client_free)
+
+const char *client_error(const Client *c);
+
+/* Reading methods that answer with JSON; argument NULL where the method has none. */
+int client_get(Client *c, const char *method, const char *argument, json_t **ret);
+int client_get_events(Client *c, uint64_t since, uint32_t max, json_t **ret);
+/* Changing methods; types and arguments as in sd_bus_message_append(). ret_text may be NULL: no answer is expected. */
+int client_change(Client *c, char **ret_text, const char *method, const char *types, ...);
+/* ReleaseCeilings(): changes, and answers with JSON. */
+int client_release(Client *c, const char *name, json_t **ret);
+/* Until the guard signals that something happened, at most `timeout`; never an error: whoever asks again finds out. */
+void client_wait(Client *c, usec_t timeout);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What every screen of bailiffctl needs: members of JSON objects without
+ * trusting their types, times, fields. An older or newer guard may leave members out
+ * or add some: absent is never an error here, it is only not shown.
+ */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "cgpath.h"
+#include "screens.h"
+#include "value.h"
+
+const json_t *json_member(const json_t *o, const char *key) { return o ? json_object_get(o, key) : NULL; }
+
+const char *json_text(const json_t *o, const char *key) { return json_string_value(json_member(o, key)); }
+
+uint64_t json_number(const json_t *o, const char *key) {
+        json_int_t v = json_integer_value(json_member(o, key));
+
+        return v > 0 ? (uint64_t)v : 0;
+}
+
+bool json_has(const json_t *o, const char *key) {
+        const json_t *m = json_member(o, key);
+
+        return m && !json_is_null(m);
+}
+
+bool json_flag(const json_t *o, const char *key) { return json_is_true(json_member(o, key)); }
+
+const char *say_time(uint64_t realtime, char buf[static SAY_MAX]) {
+        time_t t = (time_t)(realtime / USEC_PER_SEC);
+        struct tm tm;
+
+        if (realtime == 0 || !localtime_r(&t, &tm) || strftime(buf, SAY_MAX, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+                (void)snprintf(buf, SAY_MAX, "-");
+        return buf;
+}
+
+const char *say_span(usec_t usec, char buf[static SAY_MAX]) {
+        static const usec_t minute = 60 * USEC_PER_SEC, hour = 60 * minute, day = 24 * hour;
+
+        if (usec != USEC_INFINITY)
+                usec -= usec % (usec >= day            ? hour
+                                : usec >= hour         ? minute
+                                : usec >= USEC_PER_SEC ? USEC_PER_SEC
+                                : usec >= 1000         ? 1000
+                                                       : 1);
+        return value_format_usec(usec, buf, SAY_MAX);
+}
+
+static void put_styled(const View *v, TextStyle style, const char *text) {
+        _cleanup_buf_ Buf b = BUF_INIT;
+
+        text_escape(&b, text, v->utf8, false);
+        (void)fprintf(v->out, "%s%s%s", text_style_on(v, style), buf_str(&b), text_style_off(v, style));
+}
+
+#define FIELD_WIDTH 10
+
+void say_field(const View *v, const char *key, TextStyle style, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        (void)fprintf(v->out, "%s%*s%s%s ", text_style_on(v, STYLE_BOLD), FIELD_WIDTH, key, *key ? ":" : " ",
+                      text_style_off(v, STYLE_BOLD));
+        put_styled(v, style, text ? text : "");
+        (void)fputc('\n', v->out);
+}
+
+void say_line(const View *v, TextStyle style, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        put_styled(v, style, text ? text : "");
+        (void)fputc('\n', v->out);
+}
+
+void say_where(Buf *b, const json_t *o) {
+        const char *file = json_text(o, "file");
+
+        if (file)
+                buf_printf(b, "%s:%llu", file, (unsigned long long)json_number(o, "line"));
+}
+
+const char *say_container(const json_t *container, char buf[static SAY_MAX]) {
+        const char *name = json_text(container, "name"), *engine = json_text(container, "engine"),
+                   *cgroup = json_text(container, "cgroup"), *id = json_text(container, "id");
+
+        if (name && *name)
+                return name;
+        if (engine && STR_EQ(engine, "unit") && cgroup)
+                return cgpath_basename(cgroup);
+        if (id && *id) {
+                (void)snprintf(buf, SAY_MAX, "%.12s", id);
+                return strlen(id) == 64 ? buf : id;
+        }
+        return cgroup ? cgroup : "-";
+}
+
+const json_t *limit_of(const json_t *limits, const char *key) {
+        const json_t *l;
+        size_t i;
+
+        json_array_foreach(limits, i, l) {
+                const char *k = json_text(l, "limit");
+
+                if (k && STR_EQ(k, key))
+                        return l;
+        }
+        return NULL;
+}
+
+/* What bounds it: our limit as the kernel has it, else what its engine asked for, else a tenant's sum. */
+static const char *ceiling_text(const json_t *o, const char *key) {
+        const json_t *l = limit_of(json_member(o, "limits"), key);
+        const char *text = json_text(l, "actual_text");
+
+        if (!text)
+                text = json_text(l, "text"); /* of a tenant */
+        if (!text)
+                text = json_text(l, "value_text");
+        if (!text && !l) {
+                l = limit_of(json_member(o, "requested"), key);
+                text = json_text(l, "text");
+                if (!text)
+                        text = json_text(l, "value_text");
+        }
+        return text && !STR_EQ(text, "infinity") ? text : NULL;
+}
+
+void say_use(Buf *b, const json_t *o, const char *usage, const char *limit) {
+        const char *ceiling = ceiling_text(o, limit);
+        const json_t *u = json_member(o, "usage");
+        char size[VALUE_FORMAT_MAX];
+
+        if (usage && json_has(u, usage)) {
+                uint64_t n = json_number(u, usage);
+
+                if (strstr(usage, "bytes"))
+                        buf_puts(b, value_format_bytes(n, size, sizeof(size)));
+                else
+                        buf_printf(b, "%llu", (unsigned long long)n);
+        } else if (usage && ceiling)
+                buf_putc(b, '?');
+        if (usage && ceiling)
+                buf_putc(b, '/');
+        if (ceiling)
+                buf_puts(b, ceiling);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * From the guard's JSON (bus.h) to what people read. Pure but for the View they
+ * print to: `now` is realtime in µs, absent members are no error. Each returns 0 or
+ * -ENOMEM.
+ */
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "diag.h"
+#include "table.h"
+
+/* ---- say.c: small things ---- */
+
+const char *json_text(const json_t *o, const char *key); /* NULL: absent, null or no string */
+uint64_t json_number(const json_t *o, const char *key); /* 0: absent or negative */
+bool json_has(const json_t *o, const char *key); /* there, and not null */
+bool json_flag(const json_t *o, const char *key);
+const json_t *json_member(const json_t *o, const char *key); /* NULL where o is NULL or has none */
+
+#define SAY_MAX 64
+const char *say_time(uint64_t realtime, char buf[static SAY_MAX]); /* local time; "-" for 0 */
+const char *say_span(usec_t usec, char buf[static SAY_MAX]); /* two units at most: "2h 3min" */
+/* "  Policy: text", the key right-aligned and bold; key "" continues the one above. Escaped. */
+void say_field(const View *v, const char *key, TextStyle style, const char *format, ...) _printf_(4, 5);
+void say_line(const View *v, TextStyle style, const char *format, ...) _printf_(3, 4);
+/* "FILE:LINE", "" where there is none */
+void say_where(Buf *b, const json_t *o);
+/* The name that people know it by: name, else unit, else twelve characters of the id, else the cgroup. */
+const char *say_container(const json_t *container, char buf[static SAY_MAX]);
+
+/* The limit (a JSON "limit") of that key in an array, NULL: none. */
+const json_t *limit_of(const json_t *limits, const char *key);
+/* "312M/1G": use (NULL: only the ceiling), and the ceiling that is in the kernel or that the engine asked for. */
+void say_use(Buf *b, const json_t *o, const char *usage, const char *limit);
+
+/* ---- screens ---- */
+
+TextStyle state_style(const char *state); /* of a limit's state: "drifted" is bad */
+int screen_status(const json_t *status, const View *v, uint64_t now);
+/* One line for Nagios into *line; returns its code 0..2. */
+int screen_check(const json_t *status, Buf *line);
+int screen_tenants(const json_t *tenants, const View *v);
+int screen_containers(const json_t *containers, const char *tenant, const View *v); /* tenant NULL: all */
+int screen_show(const json_t *object, const View *v);
+/* One event as one line (more where its text has more). */
+void screen_event(const json_t *event, const View *v);
+int screen_policy(const json_t *policy, const View *v);
+int screen_diff(const json_t *diff, const View *v);
+int screen_released(const json_t *released, const View *v);
+
+/* A first policy from two looks at what runs, `span` apart (the second may be NULL: no rates). Always a policy that parses. */
+int suggest_policy(const json_t *first, const json_t *second, usec_t span, const json_t *status, Buf *out);
+
+/* Findings as an array of {"area","subject","text","remedy"}; any argument may be NULL. NULL: out of memory. */
+json_t *doctor_find(const json_t *status, const json_t *containers, const json_t *tenants);
+int screen_findings(const json_t *findings, const View *v);
+
+/* Policy files as `policy check` sees them: {"ok","files",…,"diagnostics"}; takes the reference of files. */
+json_t *check_to_json(const Diags *diags, json_t *files, size_t tenants, size_t templates, size_t plans,
+                      size_t containers);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * `events`: what the guard did and saw, from its own memory (the journal keeps
+ * more: journalctl -u bailiffd).
+ *
+ * Following asks for what came since the last id whenever the guard signals an
+ * act, and every few seconds without one, so nothing depends on a signal that a bus
+ * policy may withhold. Ids begin anew with a new guard: an id that went back
+ * means all of it is new. A guard that restarts is waited for.
+ */
+
+#include <stdio.h>
+
+#include "ctl.h"
+#include "num.h"
+#include "screens.h"
+#include "value.h"
+
+#define FOLLOW_LINES 10
+#define FOLLOW_POLL (5 * USEC_PER_SEC)
+
+static TextStyle kind_style(const char *kind) {
+        static const char *const bad[] = { "refused", "fight", "degraded", NULL }, *const warn[] = {
+                "drift", "capped", "squeeze", "pause", "release", "contradiction", NULL
+        };
+
+        for (size_t i = 0; bad[i]; i++)
+                if (STR_EQ(bad[i], kind))
+                        return STYLE_BAD;
+        for (size_t i = 0; warn[i]; i++)
+                if (STR_EQ(warn[i], kind))
+                        return STYLE_WARN;
+        return STYLE_PLAIN;
+}
+
+void screen_event(const json_t *event, const View *v) {
+        const char *kind = json_text(event, "kind"), *text = json_text(event, "text"),
+                   *tenant = json_text(event, "tenant");
+        _cleanup_buf_ Buf b = BUF_INIT, who = BUF_INIT;
+        TextStyle style = kind_style(kind ? kind : "");
+        char when[SAY_MAX];
+
+        text_escape(&who, tenant ? tenant : "-", v->utf8, false);
+        text_escape(&b, text ? text : "", v->utf8, true);
+        while (b.len > 0 && b.data[b.len - 1] == '\n')
+                b.data[--b.len] = '\0';
+        if (json_has(event, "uid"))
+                buf_printf(&b, " (uid %llu, pid %llu)", (unsigned long long)json_number(event, "uid"),
+                           (unsigned long long)json_number(event, "pid"));
+        (void)fprintf(v->out, "%s %5llu %s%-13s%s %-12s ", say_time(json_number(event, "time"), when),
+                      (unsigned long long)json_number(event, "id"), text_style_on(v, style),
+                      kind ? kind : "?", text_style_off(v, style), buf_str(&who));
+        for (const char *p = buf_str(&b); *p; p++) {
+                (void)fputc(*p, v->out);
+                if (*p == '\n')
+                        (void)fputs("    ", v->out);
+        }
+        (void)fputc('\n', v->out);
+}
+
+typedef struct Range {
+        uint64_t id; /* only later ones */
+        uint64_t from; /* realtime; 0: any */
+        uint32_t max; /* the newest; 0: all */
+} Range;
+
+/* All digits: an event's id; else a span back from now. */
+static int parse_since(const Ctl *c, Range *r) {
+        usec_t span;
+        int k;
+
+        if (!(c->given & OPTION_SINCE))
+                return STATUS_DONE;
+        if (*c->since && strspn(c->since, "0123456789") == strlen(c->since)) {
+                if (num_parse_u64(c->since, &r->id) >= 0)
+                        return STATUS_DONE;
+        } else {
+                k = value_parse_usec(c->since, &span);
+                if (k >= 0) {
+                        uint64_t now = ctl_realtime();
+
+                        r->from = span < now ? now - span : 0;
+                        return STATUS_DONE;
+                }
+        }
+        return ctl_fail(STATUS_USAGE,
+                        "--since %s: expected a time span such as 10min or 2h, or the id of an event",
+                        c->since);
+}
+
+static int parse_lines(const Ctl *c, Range *r) {
+        if (c->given & OPTION_LINES) {
+                if (num_parse_u32(c->lines, &r->max) < 0 || r->max == 0)
+                        return ctl_fail(STATUS_USAGE, "--lines %s: expected a number of events above 0",
+                                        c->lines);
+        } else if ((c->given & OPTION_FOLLOW) && !(c->given & OPTION_SINCE))
+                r->max = FOLLOW_LINES;
+        return STATUS_DONE;
+}
+
+/* Those of the range stay in j's array. */
+static void narrow(json_t *j, const Range *r) {
+        json_t *events = json_object_get(j, "events");
+
+        while (json_array_size(events) > 0 && r->from > 0 &&
+               json_number(json_array_get(events, 0), "time") < r->from)
+                (void)json_array_remove(events, 0);
+        while (r->max > 0 && json_array_size(events) > r->max)
+                (void)json_array_remove(events, 0);
+}
+
+static void print_events(const Ctl *c, const json_t *j) {
+        const json_t *e;
+        size_t i;
+
+        json_array_foreach(json_member(j, "events"), i, e) {
+                if (c->json) {
+                        (void)json_dumpf(e, c->view.out, JSON_COMPACT);
+                        (void)fputc('\n', c->view.out);
+                } else
+                        screen_event(e, &c->view);
+        }
+        (void)fflush(c->view.out);
+}
+
+static int follow(Ctl *c, uint64_t next) {
+        bool lost = false;
+
+        while (!ferror(c->view.out)) {
+                json_t *j = NULL;
+                int r;
+
+                client_wait(c->client, lost ? USEC_PER_SEC : FOLLOW_POLL);
+                r = client_get_events(c->client, next, 0, &j);
+                if (r == STATUS_UNREACHABLE) {
+                        if (!lost && !c->json)
+                                (void)fprintf(stderr, "-- bailiffd is gone; waiting for it --\n");
+                        lost = true;
+                        continue;
+                }
+                if (r != STATUS_DONE)
+                        return ctl_client_failed(c, r);
+                if (json_number(j, "next") < next) {
+                        /* A new guard counts from the beginning. */
+                        json_decref(j);
+                        next = 0;
+                        continue;
+                }
+                lost = false;
+                next = json_number(j, "next");
+                print_events(c, j);
+                json_decref(j);
+        }
+        return STATUS_FAILED;
+}
+
+int verb_events(Ctl *c) {
+        Range range = {};
+        json_t *j = NULL;
+        uint64_t next;
+        int r = parse_since(c, &range);
+
+        if (r == STATUS_DONE)
+                r = parse_lines(c, &range);
+        if (r != STATUS_DONE)
+                return r;
+        /* The server's own limit counts before time: only ask for fewer where time does not narrow. */
+        r = client_get_events(c->client, range.id, range.from > 0 ? 0 : range.max, &j);
+        if (r != STATUS_DONE)
+                return ctl_client_failed(c, r);
+        narrow(j, &range);
+        next = json_number(j, "next");
+        if (c->json && !(c->given & OPTION_FOLLOW))
+                return ctl_print_json(c, j);
+        if (!(c->given & OPTION_FOLLOW))
+                ctl_page(c);
+        print_events(c, j);
+        json_decref(j);
+        return c->given & OPTION_FOLLOW ? follow(c, next) : STATUS_DONE;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * `status`: one screen that says what is in force on this host and what is not;
+ * `status --check`: the same as one line and a code for Nagios and its kin.
+ *
+ * The check rates only what is wrong now and can be mended: a host without swap
+ * is as it is (doctor says so), a policy that was refused an hour ago is not.
+ */
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "ctl.h"
+#include "screens.h"
+#include "value.h"
+
+/* ---- the screen ---- */
+
+static void list(const View *v, const char *key, TextStyle style, const json_t *strings) {
+        const json_t *s;
+        size_t i;
+
+        json_array_foreach(strings, i, s)
+                say_field(v, i == 0 ? key : "", style, "%s", json_is_string(s) ? json_string_value(s) : "?");
+}
+
+/* A text of many lines below one key. */
+static void lines(const View *v, const char *key, TextStyle style, const char *text) {
+        while (text && *text) {
+                size_t n = strcspn(text, "\n");
+
+                if (n > 0)
+                        say_field(v, key, style, "%.*s", (int)MIN_OF(n, (size_t)4096), text);
+                key = "";
+                text += n + (text[n] == '\n');
+        }
+}
+
+static void mode(const json_t *status, const View *v) {
+        const char *m = json_text(status, "mode"), *why = json_text(status, "mode_reason");
+        bool holds = m && !STR_EQ(m, "off") && !STR_EQ(m, "observe");
+
+        say_field(v, "Mode", holds ? STYLE_GOOD : STYLE_WARN, "%s%s%s%s%s", m ? m : "?",
+                  holds ? "" : ", nothing is written", why ? " (" : "", why ? why : "", why ? ")" : "");
+}
+
+static void paused(const json_t *status, const View *v) {
+        const json_t *p = json_member(status, "paused");
+        const char *by = json_text(p, "by");
+        char when[SAY_MAX];
+
+        if (!json_is_object(p))
+                return;
+        if (by && STR_EQ(by, "release"))
+                say_field(v, "Paused", STYLE_BAD,
+                          "every ceiling was given back (release --ceilings); end it: bailiffctl resume");
+        else
+                say_field(v, "Paused", STYLE_BAD,
+                          "%s%s, by %s: nothing is written; end it: bailiffctl resume",
+                          json_has(p, "until") ? "until " : "until resumed",
+                          json_has(p, "until") ? say_time(json_number(p, "until"), when) : "", by ? by : "?");
+}
+
+static void policy(const json_t *status, const View *v) {
+        const json_t *p = json_member(status, "policy"), *files = json_member(p, "files");
+        char when[SAY_MAX];
+
+        if (json_flag(p, "ok"))
+                say_field(v, "Policy", STYLE_GOOD, "ok, %zu files, loaded %s", json_array_size(files),
+                          say_time(json_number(p, "loaded"), when));
+        else if (json_flag(p, "last_good"))
+                say_field(v, "Policy", STYLE_BAD,
+                          "REFUSED; the last one that loaded is in force (see bailiffctl policy check)");
+        else if (json_array_size(files) > 0)
+                say_field(v, "Policy", STYLE_BAD,
+                          "REFUSED; the one loaded %s stays in force (see bailiffctl policy check)",
+                          say_time(json_number(p, "loaded"), when));
+        else
+                say_field(v, "Policy", STYLE_BAD,
+                          "REFUSED and none is in force: nothing is held (see bailiffctl policy check)");
+        list(v, "Files", STYLE_PLAIN, files);
+        if (!json_flag(p, "ok"))
+                lines(v, "Mistakes", STYLE_BAD, json_text(p, "report"));
+        list(v, "Warnings", STYLE_WARN, json_member(p, "warnings"));
+}
+
+static unsigned long long count(const json_t *o, const char *key) {
+        return (unsigned long long)json_number(o, key);
+}
+
+static void holding(const json_t *status, const View *v) {
+        const json_t *c = json_member(status, "counts"), *d = json_member(status, "drift");
+        unsigned long long drifted = count(c, "drifted");
+
+        say_field(v, "Holding", STYLE_PLAIN,
+                  "%llu of %llu containers, %llu tenants, %llu containers unassigned", count(c, "held"),
+                  count(c, "containers"), count(c, "tenants"), count(c, "unassigned"));
+        say_field(v, "Drift", drifted ? STYLE_WARN : STYLE_PLAIN,
+                  "%llu drifted now; %llu found, %llu repaired, %llu fights since start", drifted,
+                  count(d, "found"), count(d, "repaired"), count(d, "fights"));
+        if (count(c, "holds") + count(c, "advisory") + count(c, "squeezing") > 0)
+                say_field(v, "Exceptions", STYLE_WARN,
+                          "%llu on hold, %llu tenants' sums advisory, %llu being squeezed", count(c, "holds"),
+                          count(c, "advisory"), count(c, "squeezing"));
+}
+
+static void host(const json_t *status, const View *v) {
+        const json_t *h = json_member(status, "host"), *s;
+        char memory[VALUE_FORMAT_MAX], swap[VALUE_FORMAT_MAX];
+        _cleanup_buf_ Buf controllers = BUF_INIT;
+        size_t i;
+
+        json_array_foreach(json_member(h, "controllers"), i, s)
+                buf_printf(&controllers, " %s", json_is_string(s) ? json_string_value(s) : "?");
+        say_field(v, "Host", STYLE_PLAIN, "%s memory, %s swap, %llu CPUs; controllers%s; PSI %s, systemd %s",
+                  value_format_bytes(json_number(h, "memory_bytes"), memory, sizeof(memory)),
+                  value_format_bytes(json_number(h, "swap_bytes"), swap, sizeof(swap)), count(h, "cpus"),
+                  controllers.len ? buf_str(&controllers) : " none", json_flag(h, "psi") ? "yes" : "no",
+                  json_flag(h, "systemd") ? "yes" : "no");
+        list(v, "Missing", STYLE_WARN, json_member(status, "missing"));
+        list(v, "Rivals", STYLE_WARN, json_member(status, "rivals"));
+}
+
+static const char *helper(const json_t *status, const char *key, char buf[static SAY_MAX]) {
+        const json_t *h = json_member(status, key);
+
+        if (json_number(h, "pid") == 0)
+                (void)snprintf(buf, SAY_MAX, "%s not running", key);
+        else
+                (void)snprintf(buf, SAY_MAX, "%s pid %llu, %llu pending", key, count(h, "pid"),
+                               count(h, "pending"));
+        return buf;
+}
+
+static void health(const json_t *status, const View *v) {
+        const json_t *loop = json_member(status, "loop"), *bus = json_member(status, "bus"),
+                     *tree = json_member(status, "tree"), *journal = json_member(status, "journal"),
+                     *ledger = json_member(status, "ledger");
+        char a[SAY_MAX], b[SAY_MAX], rss[VALUE_FORMAT_MAX];
+        const char *error = json_text(ledger, "error");
+        bool bad;
+
+        say_field(v, "Guard", STYLE_PLAIN, "memory %s, CPU %s, longest stall %s",
+                  value_format_bytes(json_number(loop, "rss_bytes"), rss, sizeof(rss)),
+                  say_span(json_number(loop, "cpu_usec"), a), say_span(json_number(loop, "longest_usec"), b));
+        bad = !json_flag(bus, "systemd") || json_number(json_member(status, "writer"), "pid") == 0 ||
+              json_number(json_member(status, "names"), "pid") == 0;
+        say_field(v, "", bad ? STYLE_WARN : STYLE_PLAIN, "systemd %s; %s; %s",
+                  json_flag(bus, "systemd") ? "connected" : "NOT connected", helper(status, "writer", a),
+                  helper(status, "names", b));
+        bad = json_number(tree, "watch_failures") > 0;
+        say_field(v, "", bad ? STYLE_WARN : STYLE_PLAIN,
+                  "%llu cgroups, %llu watches (%llu failed), %llu overflows, %llu rescans",
+                  count(tree, "nodes"), count(tree, "watches"), count(tree, "watch_failures"),
+                  count(tree, "overflows"), count(tree, "rescans"));
+        bad = json_number(journal, "dropped") > 0 || json_number(journal, "queued") > 0;
+        say_field(v, "", bad ? STYLE_WARN : STYLE_PLAIN, "journal %llu sent, %llu queued, %llu dropped",
+                  count(journal, "sent"), count(journal, "queued"), count(journal, "dropped"));
+        bad = error || json_number(ledger, "damaged") > 0;
+        say_field(v, "", bad ? STYLE_BAD : STYLE_PLAIN, "ledger %llu records, %llu damaged%s%s",
+                  count(ledger, "records"), count(ledger, "damaged"), error ? ", not written: " : "",
+                  error ? error : "");
+}
+
+int screen_status(const json_t *status, const View *v, uint64_t now) {
+        uint64_t started = json_number(status, "started");
+        const char *version = json_text(status, "version"),
+                   *kernel = json_text(json_member(status, "host"), "kernel");
+        char when[SAY_MAX], age[SAY_MAX];
+
+        say_line(v, STYLE_BOLD, "bailiffd %s on kernel %s, pid %llu, since %s (%s)", version ? version : "?",
+                 kernel ? kernel : "?", count(status, "pid"), say_time(started, when),
+                 say_span(now > started ? now - started : 0, age));
+        mode(status, v);
+        paused(status, v);
+        policy(status, v);
+        holding(status, v);
+        host(status, v);
+        health(status, v);
+        return 0;
+}
+
+/* ---- the check ---- */
+
+typedef struct Rating {
+        int code;
+        Buf reasons;
+} Rating;
+
+static void rate(Rating *r, bool wrong, int code, const char *format, ...) _printf_(4, 5);
+static void rate(Rating *r, bool wrong, int code, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        if (!wrong)
+                return;
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        r->code = MAX_OF(r->code, code);
+        buf_printf(&r->reasons, "%s%s", r->reasons.len ? ", " : "", text ? text : "?");
+}
+
+static void rate_all(const json_t *status, Rating *r) {
+        const json_t *p = json_member(status, "policy"), *c = json_member(status, "counts"),
+                     *paused = json_member(status, "paused"), *ledger = json_member(status, "ledger");
+        bool ok = json_flag(p, "ok"), last_good = json_flag(p, "last_good");
+        const char *error = json_text(ledger, "error"), *by = json_text(paused, "by");
+        const char *m = json_text(status, "mode");
+
+        rate(r, !ok && !last_good && json_array_size(json_member(p, "files")) == 0, 2,
+             "no policy is in force");
+        rate(r, !ok && last_good, 2, "policy refused, the last good one serves");
+        rate(r, !ok && !last_good && json_array_size(json_member(p, "files")) > 0, 1,
+             "policy refused, the earlier one stays in force");
+        rate(r,
+             m && !STR_EQ(m, "off") && !STR_EQ(m, "observe") &&
+                     json_array_size(json_member(json_member(status, "host"), "controllers")) == 0,
+             2, "no cgroup v2 controllers");
+        rate(r, json_number(json_member(status, "writer"), "pid") == 0, 2, "the writer helper does not run");
+        rate(r, error != NULL, 2, "the ledger cannot be written (%s)", error ? error : "");
+        rate(r, json_is_object(paused), 1,
+             by && STR_EQ(by, "release") ? "every ceiling was released" : "paused");
+        rate(r, json_number(c, "drifted") > 0, 1, "%llu drifted", count(c, "drifted"));
+        rate(r, json_number(c, "advisory") > 0, 1, "%llu sums advisory", count(c, "advisory"));
+        rate(r,
+             !json_flag(json_member(status, "bus"), "systemd") &&
+                     json_flag(json_member(status, "host"), "systemd"),
+             1, "systemd is not connected");
+        rate(r, json_number(json_member(status, "names"), "pid") == 0, 1, "the names helper does not run");
+        rate(r, json_number(json_member(status, "tree"), "watch_failures") > 0, 1,
+             "some cgroups are not watched");
+        rate(r, json_number(ledger, "damaged") > 0, 1, "%llu ledger records damaged",
+             count(ledger, "damaged"));
+}
+
+static const char *const code_names[] = { "OK", "WARNING", "CRITICAL", "UNKNOWN" };
+
+int screen_check(const json_t *status, Buf *line) {
+        const json_t *c = json_member(status, "counts"), *d = json_member(status, "drift");
+        const char *m = json_text(status, "mode");
+        Rating r = { .reasons = BUF_INIT };
+        _cleanup_buf_ Buf text = BUF_INIT;
+
+        rate_all(status, &r);
+        buf_printf(&text, "BAILIFF %s - ", code_names[r.code]);
+        if (r.reasons.len > 0)
+                buf_printf(&text, "%s; ", buf_str(&r.reasons));
+        buf_printf(&text, "mode %s, %llu of %llu containers held, %llu tenants", m ? m : "?",
+                   count(c, "held"), count(c, "containers"), count(c, "tenants"));
+        buf_deinit(&r.reasons);
+        text_escape(line, buf_str(&text), false, false);
+        buf_printf(line,
+                   " | containers=%llu held=%llu unassigned=%llu drifted=%llu holds=%llu advisory=%llu "
+                   "squeezing=%llu "
+                   "drift_found=%lluc drift_repaired=%lluc fights=%lluc",
+                   count(c, "containers"), count(c, "held"), count(c, "unassigned"), count(c, "drifted"),
+                   count(c, "holds"), count(c, "advisory"), count(c, "squeezing"), count(d, "found"),
+                   count(d, "repaired"), count(d, "fights"));
+        return r.code;
+}
+
+/* Nobody runs there: that is critical, for nothing is watched. Not being able to look is unknown. */
+static int check(Ctl *c) {
+        json_t *status = NULL;
+        _cleanup_buf_ Buf line = BUF_INIT;
+        int code, r = client_get(c->client, "GetStatus", NULL, &status);
+
+        if (r == STATUS_DONE) {
+                code = screen_check(status, &line);
+                json_decref(status);
+        } else {
+                const char *why = client_error(c->client);
+
+                code = r == STATUS_UNREACHABLE && !c->host ? 2 : 3;
+                buf_printf(&line, "BAILIFF %s - %.*s", code_names[code], (int)strcspn(why, "\n"), why);
+        }
+        if (c->json)
+                (void)ctl_print_json(c, json_pack("{s:i, s:s, s:s}", "code", code, "state", code_names[code],
+                                                  "line", buf_str(&line)));
+        else
+                (void)fprintf(c->view.out, "%s\n", buf_str(&line));
+        return code;
+}
+
+int verb_status(Ctl *c) {
+        json_t *status = NULL;
+        int r;
+
+        if (c->given & OPTION_CHECK)
+                return check(c);
+        r = client_get(c->client, "GetStatus", NULL, &status);
+        if (r != STATUS_DONE)
+                return ctl_client_failed(c, r);
+        if (c->json)
+                return ctl_print_json(c, status);
+        ctl_page(c);
+        r = screen_status(status, &c->view, ctl_realtime());
+        json_decref(status);
+        return ctl_rendered(r);
+}
