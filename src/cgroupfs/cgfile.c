@@ -247,7 +247,7 @@ static int read_cpu(int dirfd, CgUsage *u) {
         return r;
 }
 
-int cg_read_usage(int dirfd, CgUsage *ret) {
+int cg_read_occupancy(int dirfd, CgUsage *ret) {
         CgUsage u = {};
         int r;
 
@@ -263,6 +263,17 @@ int cg_read_usage(int dirfd, CgUsage *ret) {
         if (r < 0)
                 return r;
         u.have_pids = r == 0;
+        *ret = u;
+        return 0;
+}
+
+int cg_read_usage(int dirfd, CgUsage *ret) {
+        CgUsage u;
+        int r;
+
+        r = cg_read_occupancy(dirfd, &u);
+        if (r < 0)
+                return r;
         r = read_cpu(dirfd, &u);
         if (r < 0)
                 return r;

@@ -37,6 +37,9 @@ typedef struct CgUsage {
         bool populated, frozen; /* the root, which has no cgroup.events, is populated */
 } CgUsage;
 int cg_read_usage(int dirfd, CgUsage *ret); /* 0, CG_GONE, negative errno (out of fds or memory) */
+/* Memory, swap and tasks only, the others cleared: what it holds now, without making the kernel flush
+ * its statistics. 0 also where the cgroup is gone: it has nothing then. */
+int cg_read_occupancy(int dirfd, CgUsage *ret);
 
 /* Writes one attribute. 0, CG_GONE, negative errno (-EINVAL, -EBUSY, -ENODEV device, ...). Can block in reclaim for
  * memory.high/memory.max: such writes belong to the writer helper. */

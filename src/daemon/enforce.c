@@ -25,6 +25,7 @@
 #define WRITE_DEADLINE (10 * USEC_PER_SEC)
 #define LEDGER_AGAIN (5 * USEC_PER_SEC)
 #define BUSY_AGAIN (USEC_PER_SEC)
+#define ENGINE_STARTS (60 * USEC_PER_SEC) /* from its cgroup to the last limit that its engine writes: at most */
 
 void enforce_queue(Guard *g, Target *t) {
         if (t->queued)
@@ -103,7 +104,7 @@ static ReconInput input_of(Guard *g, Target *t, usec_t now) {
                 .engine_made = engine_made,
                 .engine_wants = i && i->requested.n > 0 ? &i->requested : NULL,
                 .engine_fresh = t->evidence || !engine_made || t->leaving,
-                .engine_config_newer = i && t->config_mtime_at_write > 0 && i->config_mtime_usec > t->config_mtime_at_write,
+                .engine_config_newer = t->engine_asked_anew,
                 .engine_override = t->settings.engine_override,
                 .release = gives_back(g, t),
                 .last_reload = g->last_reload,
@@ -130,6 +131,9 @@ static int note(Guard *g, const Target *t, const ReconPlan *plan) {
                         .want = m->want,
                         .ours = m->ours,
                         .property = m->property,
+                        .told = m->told,
+                        .told_before = m->told_before,
+                        .foreign_dropin = m->property && t->foreign_dropins >> m->knob.limit & 1,
                         .share = m->share,
                         .lapse = m->lapse,
                 };
@@ -230,8 +234,7 @@ static void start_writes(Guard *g, Target *t, ReconPlan *plan, usec_t now) {
         t->n_writing = i;
         plan->n_writes = plan->writes_alloc = 0;
         t->busy = TARGET_WRITING;
-        if (t->info)
-                t->config_mtime_at_write = MAX_OF(t->info->config_mtime_usec, (uint64_t)1);
+        t->engine_asked_anew = false;
 }
 
 /* A leaving target with nothing left to give back is forgotten. */
@@ -288,7 +291,8 @@ static void got_unit(void *user, uint64_t cookie, int result, const UnitInfo *u)
                         .transient = u->transient,
                         .delegate = u->delegate,
                 };
-                if (t->unit.name && t->unit.object && t->unit.control_group) {
+                if (t->unit.name && t->unit.object && t->unit.control_group &&
+                    (u->control_group_id == 0 || u->control_group_id == t->id)) {
                         t->unit_state = TARGET_UNIT_KNOWN;
                         if (manager_get_limits(g->manager, &t->unit, got_limits, g, t->id) >= 0)
                                 return;
@@ -320,6 +324,56 @@ static void ask(Guard *g, Target *t, usec_t now) {
         answered(g, t);
 }
 
+/*
+ * An engine that is still starting its container may write a limit between our reading and PID 1's
+ * rewriting, which wipes it unseen. What the engine was asked for is known: it is put (back).
+ */
+static int restore_requested(Target *t, const LimitSet *after, ReconPlan *plan) {
+        const LimitSet *asked = t->info ? &t->info->requested : NULL;
+
+        if (!asked || guard_realtime() - t->since_realtime > ENGINE_STARTS)
+                return 0;
+        for (size_t i = 0; i < asked->n; i++) {
+                const LimitEntry *e = &asked->entries[i];
+                const LimitInfo *info = limit_info(e->knob.limit);
+                const ReconKnob *k = recon_find(&t->recon, e->knob);
+                uint64_t before = info->unset, now = info->unset, told;
+
+                if (!info->property || info->sense != LIMIT_CEILING || e->value == info->unset ||
+                    e->knob.limit == LIMIT_CPU_PERIOD || e->knob.limit == LIMIT_CPU_BURST ||
+                    (k && k->is_desired) || limit_set_get(&t->pushed, e->knob, &told))
+                        continue;
+                (void)limit_set_get(&t->before_push, e->knob, &before);
+                (void)limit_set_get(after, e->knob, &now);
+                if (before != info->unset || now != info->unset)
+                        continue;
+                if (GROW(plan->writes, plan->n_writes, plan->writes_alloc) < 0)
+                        return -ENOMEM;
+                plan->writes[plan->n_writes++] = (ReconWrite){
+                        .knob = e->knob,
+                        .value = e->value,
+                        .headroom_guard = e->knob.limit == LIMIT_MEMORY_MAX,
+                };
+        }
+        return 0;
+}
+
+/* Has nobody written what the call rewrites since the plan was made from `actual`? */
+static bool still_as_planned(const Target *t) {
+        const LimitSet *sets[] = { &t->before_push, &t->actual };
+
+        for (size_t s = 0; s < ARRAY_SIZE(sets); s++)
+                for (size_t i = 0; i < sets[s]->n; i++) {
+                        const LimitEntry *e = &sets[s]->entries[i];
+                        uint64_t other = limit_info(e->knob.limit)->unset;
+
+                        (void)limit_set_get(sets[!s], e->knob, &other);
+                        if (limit_info(e->knob.limit)->property && other != e->value)
+                                return false;
+                }
+        return true;
+}
+
 static void pushed(void *user, uint64_t cookie, int result) {
         _cleanup_(limit_set_deinit) LimitSet after = LIMIT_SET_INIT;
         _cleanup_(recon_plan_deinit) ReconPlan plan = {};
@@ -337,12 +391,19 @@ static void pushed(void *user, uint64_t cookie, int result) {
         if (result == MANAGER_GONE)
                 t->unit_state = TARGET_UNIT_UNKNOWN;
         /* Our own drop-ins of what was given back go; PID 1 has the old value in memory already. */
-        if (result == 0 && t->give_back_property.n > 0)
+        if (result == 0 && t->give_back_property.n > 0) {
+                for (size_t i = t->give_back_property.n; i-- > 0;) {
+                        LimitKnob k = t->give_back_property.entries[i].knob;
+
+                        if (t->foreign_dropins >> k.limit & 1)
+                                (void)limit_set_remove(&t->give_back_property, k);
+                }
                 (void)dropins_remove("", t->unit.name, &t->give_back_property);
+        }
         limit_set_clear(&t->give_back_property);
         /* One SetUnitProperties rewrites nearly every limit: what it wiped goes back at once. */
         if (result == 0 && r == 0 && recon_restore_foreign(&t->recon, &t->before_push, &after, &plan) >= 0 &&
-            plan.n_writes > 0) {
+            restore_requested(t, &after, &plan) >= 0 && plan.n_writes > 0) {
                 LimitSet before = t->actual;
 
                 t->actual = after;
@@ -356,6 +417,12 @@ static void pushed(void *user, uint64_t cookie, int result) {
 static void push(Guard *g, Target *t, ReconPlan *plan, usec_t now) {
         int r = limit_set_copy(&t->pushed, &plan->property);
 
+        if (!t->dropins_looked && r >= 0) {
+                r = dropins_find("", t->unit.name, &t->foreign_dropins);
+                if (r >= 0) /* once more, for the ledger learns whose they are before they are overwritten */
+                        r = note(g, t, plan);
+                t->dropins_looked = r >= 0;
+        }
         for (size_t i = 0; r >= 0 && i < plan->property_give_back.n; i++) {
                 const LimitEntry *e = &plan->property_give_back.entries[i];
 
@@ -365,6 +432,8 @@ static void push(Guard *g, Target *t, ReconPlan *plan, usec_t now) {
                 r = limit_set_copy(&t->give_back_property, &plan->property_give_back);
         if (r >= 0)
                 r = cg_read_limits(t->node->fd, &t->before_push, &t->have_files);
+        if (r == 0 && !still_as_planned(t))
+                r = -EAGAIN;
         if (r == 0)
                 r = manager_set_limits(g->manager, &t->unit, &t->pushed, 0, pushed, g, t->id);
         if (r != 0) {
@@ -408,7 +477,7 @@ static void step(Guard *g, Target *t, usec_t now) {
                 t->evidence = false;
                 return; /* gone: the tree says so in a moment */
         }
-        (void)cg_read_usage(t->node->fd, &t->usage);
+        (void)cg_read_occupancy(t->node->fd, &t->usage);
         in = input_of(g, t, now);
         recon_learn(&t->recon, &in);
         r = combine(t, &in);

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -202,6 +203,14 @@ static void settle(Guard *g, usec_t now) {
         (void)sd_event_source_set_enabled(g->work, SD_EVENT_ONESHOT);
 }
 
+/* It ends by itself when the last good policy is saved. */
+static void reap_saver(Guard *g) {
+        if (g->saver.pid <= 0 || waitpid(g->saver.pid, NULL, WNOHANG) != g->saver.pid)
+                return;
+        fd_close(g->saver.fd);
+        g->saver = CHILD_INIT;
+}
+
 static int on_beat(sd_event_source *s, uint64_t due, void *user) {
         Guard *g = user;
         usec_t now = guard_now(g);
@@ -213,6 +222,7 @@ static int on_beat(sd_event_source *s, uint64_t due, void *user) {
         (void)writer_dispatch(g->writer, now);
         (void)names_dispatch(g->names, now);
         (void)child_grave_reap(&g->grave);
+        reap_saver(g);
         control_beat(g, now);
         if (now >= g->next_rescan) {
                 /* Finds what a full fd table or watch table had hidden. */
@@ -283,7 +293,9 @@ static void on_manager(void *user) {
         }
 }
 
-static const ManagerOps manager_ops = { .reloading = on_reloading, .connected = on_manager };
+static int on_device(void *user, const char *path, dev_t *ret) { return world_device(user, path, ret); }
+
+static const ManagerOps manager_ops = { .resolve_device = on_device, .reloading = on_reloading, .connected = on_manager };
 
 static int add_sources(Guard *g) {
         sigset_t mask;

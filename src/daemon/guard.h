@@ -129,13 +129,15 @@ struct Target {
         bool queued;
         usec_t next; /* step at this time */
         bool evidence; /* properties and engine's file were just asked for: decide on them, with the files read before */
+        bool dropins_looked; /* before our first push: whose runtime drop-ins are there */
+        uint32_t foreign_dropins; /* bits 1 << Limit: somebody's before us, never removed */
         LimitSet before_push; /* the kernel's files before SetUnitProperties */
         LimitSet pushed;
         LimitSet give_back_property; /* to remove the drop-ins of, after a push */
         ReconWrite *writing; /* the writes under way, and how many of them share each kernel write */
         size_t n_writing, spans[WRITER_WRITES_MAX];
         bool leaving; /* not our care any more: give everything back, then forget */
-        uint64_t config_mtime_at_write; /* of the engine's file, when we last wrote */
+        bool engine_asked_anew; /* the engine's file asks for other limits than when we last wrote */
 
         Hold *hold;
         char *event_name; /* cached for announcements after the tenant is gone */

@@ -95,10 +95,17 @@ static int open_cgroup(Lapse *l, const LedgerRecord *r) {
 static void set_done(void *user, uint64_t cookie, int result) {
         Lapse *l = user;
 
-        (void)cookie;
         l->waiting = false;
-        if (result == 0 && !l->shares_only)
+        if (result == 0 && !l->shares_only) {
+                for (size_t i = l->values.n; i-- > 0;) {
+                        LimitKnob knob = l->values.entries[i].knob;
+                        const LedgerRecord *r = ledger_find(l->ledger, cookie, knob);
+
+                        if (r && r->foreign_dropin)
+                                (void)limit_set_remove(&l->values, knob);
+                }
                 (void)dropins_remove("", l->unit, &l->values);
+        }
         l->n_failed += result < 0;
 }
 

@@ -165,6 +165,16 @@ static Tenant *tenant_get(Guard *g, const WhoResult *who) {
         return t;
 }
 
+static bool set_equal(const LimitSet *a, const LimitSet *b) {
+        if (a->n != b->n)
+                return false;
+        for (size_t i = 0; i < a->n; i++)
+                if (limit_knob_cmp(a->entries[i].knob, b->entries[i].knob) != 0 ||
+                    a->entries[i].value != b->entries[i].value || a->entries[i].origin != b->entries[i].origin)
+                        return false;
+        return true;
+}
+
 /* ---- targets ---- */
 
 static void own_node_free(TreeNode *n) {
@@ -248,7 +258,9 @@ static void facts_of(Target *t, WhoFacts *f, WhoLabel *labels) {
                 .cgroup = t->node->path,
                 .delegated_at = t->trust.delegated_at,
                 .names_known = !t->names_pending,
-                .names_trusted = (!i || i->trusted) && t->trust.root_owned && !t->trust.delegated && !t->cg.rootless,
+                /* While they are pending no file has given a name that could be untrusted: any of them may still hold. */
+                .names_trusted = (!i || i->trusted || t->names_pending) && t->trust.root_owned && !t->trust.delegated &&
+                                 !t->cg.rootless,
                 .uid = uid_of(t),
         };
         if (!i)
@@ -321,7 +333,6 @@ void world_recompute(Guard *g, Target *t) {
         facts_of(t, &f, labels);
         who_resolve(policy(g), &f, &who);
         told = t->who.contradiction && STR_EQ(t->who.contradicted, who.contradicted);
-        t->who = who;
         tenant = tenant_get(g, &who);
         if (tenant && !STR_EQ(tenant->name, who.tenant)) {
                 /* The template is full. */
@@ -329,6 +340,7 @@ void world_recompute(Guard *g, Target *t) {
                 who.template = false;
                 memcpy(who.tenant, tenant->name, sizeof(who.tenant));
         }
+        t->who = who;
         if (tenant != t->tenant) {
                 tenant_leave(t);
                 if (tenant)
@@ -389,15 +401,30 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
 
         if (!t || t->leaving) {
                 container_info_free(info);
+                if (t)
+                        enforce_answered(g, t); /* it may have been asked for before the target left */
                 return;
         }
         t->names_again = USEC_INFINITY;
         if (!info) {
-                announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL, "%s: its names could not be read: %s", target_name(t),
-                         why ? why : "unknown");
+                if (t->names_tries == 0)
+                        announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL, "%s: its names could not be read: %s",
+                                 target_name(t), why ? why : "unknown");
+        } else if (t->info && t->info->name && !info->name) {
+                container_info_free(info); /* its files go before its cgroup does; what is known stays known */
         } else {
+                /* Not by its time alone: Docker writes the file again for each change of a container's state. */
+                t->engine_asked_anew |= t->info && t->info->config_mtime_usec > 0 &&
+                                        info->config_mtime_usec > t->info->config_mtime_usec &&
+                                        !set_equal(&t->info->requested, &info->requested);
                 container_info_free(t->info);
                 t->info = info;
+        }
+        if (t->info && t->info->is_vm) {
+                t->names_pending = false;
+                enforce_leave(g, t); /* machined calls it a virtual machine: no container, whatever its name says */
+                enforce_answered(g, t);
+                return;
         }
         /* State files can come a moment after the cgroup; while they cannot be read the strictest candidate holds. */
         t->names_pending = needs_names(t) && (!t->info || !t->info->name);
@@ -494,15 +521,26 @@ static Target *target_new(Guard *g, TreeNode *node, bool container) {
 
 /* What an earlier run of the guard knows about this cgroup. */
 static void adopt(Guard *g, Target *t) {
-        const LedgerRecord *r;
-        size_t i = 0;
+        const LedgerRecord *r = NULL;
 
         if (!g->ledger || t->recon.n > 0)
                 return;
-        while ((r = ledger_next(g->ledger, &i)))
-                if (r->cgroup_id == t->id && STR_EQ(r->path, t->node->path))
-                        (void)recon_adopt(&t->recon, r->knob, r->have_want, r->want, r->ours, r->property, r->share,
-                                          r->lapse);
+        while ((r = ledger_next_of(g->ledger, t->id, r)))
+                if (STR_EQ(r->path, t->node->path)) {
+                        t->dropins_looked |= r->property;
+                        t->foreign_dropins |= r->foreign_dropin ? 1U << r->knob.limit : 0;
+                        (void)recon_adopt(&t->recon, &(ReconMemory){
+                                                             .knob = r->knob,
+                                                             .have_want = r->have_want,
+                                                             .want = r->want,
+                                                             .ours = r->ours,
+                                                             .property = r->property,
+                                                             .told = r->told,
+                                                             .told_before = r->told_before,
+                                                             .share = r->share,
+                                                             .lapse = r->lapse,
+                                                     });
+                }
         control_adopt_hold(g, t);
 }
 
@@ -687,16 +725,6 @@ static void clear_share(Guard *g, Target *t) {
         }
 }
 
-static bool set_equal(const LimitSet *a, const LimitSet *b) {
-        if (a->n != b->n)
-                return false;
-        for (size_t i = 0; i < a->n; i++)
-                if (limit_knob_cmp(a->entries[i].knob, b->entries[i].knob) != 0 ||
-                    a->entries[i].value != b->entries[i].value || a->entries[i].origin != b->entries[i].origin)
-                        return false;
-        return true;
-}
-
 /* The whole sum on one slice of the tenant's own: exact, and no lease. */
 static void hold_on_slice(Guard *g, Tenant *tenant, Target *slice) {
         clear_share(g, slice);
@@ -746,7 +774,7 @@ void world_apportion(Guard *g, Tenant *tenant, usec_t now) {
         for (size_t i = 0; i < n; i++) {
                 Target *t = who[i];
 
-                (void)cg_read_usage(t->node->fd, &t->usage);
+                (void)cg_read_occupancy(t->node->fd, &t->usage);
                 parts[i] = (SharePart){
                         .id = t->id,
                         .memory_bytes = t->usage.memory_bytes,

@@ -227,6 +227,8 @@ static int read_container(State *s, const StateDir *d, const char *shown) {
                 r = state_set_source(s, path);
                 if (r < 0)
                         return r;
+                if (!s->info->name)
+                        state_problem(s, "%s: gives no usable name", path);
         }
         return read_hostconfig(s, d, shown);
 }
