@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# 180 compose projects, one tenant each by template; policy reloaded again and again meanwhile; then
+# a policy that drops everything: all is given back. diff names what would change, and the danger.
+#
+#   docker/<64 hex>  × 180      as the cgroupfs driver makes them, with state files of their own
+#
+# timeout: 240
+
+# Containers as Docker's cgroupfs driver leaves them, without a Docker: 180 real ones take minutes here.
+ROOT=/var/lib/docker/containers
+mkdir -p $ROOT $CGROOT/docker
+chmod 710 /var/lib/docker
+echo "+memory +pids +cpu" >$CGROOT/cgroup.subtree_control
+echo "+memory +pids +cpu" >$CGROOT/docker/cgroup.subtree_control
+make() {  # N PROJECT: sets ID
+	printf -v ID '%064x' "$1"
+	mkdir -p $ROOT/$ID
+	printf '{"ID":"%s","Name":"/%s-web-1","Config":{"Image":"web","Labels":{"com.docker.compose.project":"%s"}},"State":{"Pid":0}}' \
+		$ID "$2" "$2" >$ROOT/$ID/config.v2.json
+	echo '{"Memory":0,"NanoCpus":0,"PidsLimit":null}' >$ROOT/$ID/hostconfig.json
+	mkdir $CGROOT/docker/$ID
+}
+policy() {  # TASKS
+	policy_set <<P
+[Host]
+Mode=ceilings
+[Plan small]
+ContainerTasksMax=$1
+ContainerMemoryMax=64M
+[Template compose]
+Match=label=com.docker.compose.project=*
+Tenant=compose-%v
+Plan=small
+P
+}
+policy 40
+guard_start
+for i in {1..90}; do make "$i" "shop$i"; done
+( for t in 41 42 43 44; do policy $t; bailiffctl reload >/dev/null || echo "reload failed"; done ) >/run/reloads 2>&1 &
+for i in {91..180}; do make "$i" "shop$i"; done
+wait $!
+is "$(</run/reloads)" "" "reloads under load are all taken"
+policy 45
+ctl reload
+held() {
+	local i v m n=0
+	for i in {1..180}; do
+		printf -v ID '%064x' "$i"
+		v=$(<$CGROOT/docker/$ID/pids.max) m=$(<$CGROOT/docker/$ID/memory.max)
+		[ "$v $m" = "45 $((64 << 20))" ] && n=$((n + 1))
+	done
+	HELD=$n
+	[ $n = 180 ]
+}
+wait_for 60 held "all 180 have their tenant's ceilings of the last policy"
+diag "held: $HELD"
+ctl tenants --json
+is "$(jq '[.tenants[] | select(.name | startswith("compose-shop"))] | length' <<<"$CTL_OUT")" 180 "180 tenants by template"
+ctl show container:shop7-web-1 --json
+is "$(jq -r .tenant <<<"$CTL_OUT")" compose-shop7 "a container's tenant"
+like "$(jq -r '.limits[] | select(.limit == "TasksMax") | .file + ":" + (.line | tostring)' <<<"$CTL_OUT")" "50-test.ini:4" \
+	"each number says its file and line"
+ctl policy show compose-shop7
+like "$CTL_OUT" "ContainerTasksMax.*45.*50-test.ini:4" "policy show: value, file and line"
+
+# One uses 30M; a policy of 16M would be a danger.
+printf -v ID '%064x' 7
+in_cgroup docker/$ID python3 -c 'x = bytearray(30 << 20); import time; time.sleep(1000)' &
+wait_for 20 "[ \$(cg docker/$ID memory.current) -gt $((28 << 20)) ]" "one container uses 30M"
+sed -i 's/ContainerMemoryMax=64M/ContainerMemoryMax=16M/' /etc/bailiff/policy.d/50-test.ini
+ctl policy diff --json
+is "$(jq '[.changes[] | select(.limit == "MemoryMax")] | length' <<<"$CTL_OUT")" 180 "diff: 180 memory ceilings would change"
+is "$(jq -r '[.changes[] | select(.danger) | .container] | join(" ")' <<<"$CTL_OUT")" shop7-web-1 "and names the one in danger"
+ctl policy diff
+like "$CTL_OUT" "would OOM" "the danger in words"
+is "$(cg docker/$ID memory.max)" $((64 << 20)) "diff changes nothing"
+
+policy_set <<<$'[Host]\nMode=ceilings'
+ctl reload
+free() {
+	local i n=0
+	for i in {1..180}; do
+		printf -v ID '%064x' "$i"
+		[ "$(<$CGROOT/docker/$ID/pids.max) $(<$CGROOT/docker/$ID/memory.max)" = "max max" ] && n=$((n + 1))
+	done
+	[ $n = 180 ]
+}
+wait_for 60 free "the policy dropped: all 180 have back what they had"
+done_testing
