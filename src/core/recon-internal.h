@@ -61,3 +61,5 @@ void recon_settle(ReconKnob *k);
 /* ---- recon-property.c ---- */
 
 int recon_plan_property(ReconStep *s);
+/* Its file is missing, and PID 1 could make it. */
+bool recon_is_for_unit(const ReconKnob *k);

@@ -343,6 +343,23 @@ static int decide_quiet(ReconStep *s, ReconKnob *k, uint64_t value, uint64_t act
         return r;
 }
 
+/*
+ * No such file: the controller is not enabled here. That is PID 1's to do,
+ * and it does it for a unit that has such a property; the file then comes with our value in it.
+ */
+static int decide_absent(ReconStep *s, ReconKnob *k) {
+        bool told = k->ours_property && limit_equal(k->knob.limit, k->told, k->desired, s->in->page_size);
+
+        k->absent = true;
+        k->state = KNOB_UNWRITABLE;
+        k->error = -ENOENT;
+        if (s->writing && recon_is_for_unit(k) && s->in->has_unit && !told) {
+                k->state = KNOB_PENDING;
+                s->property_dirty = true;
+        }
+        return 0;
+}
+
 static int decide(ReconStep *s, const ReconTarget *t) {
         ReconKnob *k = recon_search(s->knobs, s->n, t->knob, NULL);
         uint64_t actual;
@@ -358,13 +375,18 @@ static int decide(ReconStep *s, const ReconTarget *t) {
         k->share = t->lease;
         if (s->in->mode != MODE_OBSERVE)
                 k->have_would = false;
-        if (!recon_actual(s->in, t->knob, &actual)) {
-                k->state = KNOB_UNWRITABLE;
-                k->error = -ENOENT;
-                return 0;
-        }
+        if (!recon_actual(s->in, t->knob, &actual))
+                return decide_absent(s, k);
         if (k->error == -ENOENT)
                 k->error = 0;
+        if (k->absent && k->holds) {
+                const uint64_t unset = limit_info(t->knob.limit)->unset;
+                int r = recon_event(s->plan, k, RECON_SET, &unset, 0);
+
+                if (r < 0)
+                        return r;
+        }
+        k->absent = false;
         if (k->in_flight) {
                 k->state = KNOB_PENDING;
                 s->unsettled = true;

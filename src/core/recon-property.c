@@ -20,10 +20,16 @@
 #include "num.h"
 #include "recon-internal.h"
 
-/* A knob of ours that stands in the kernel and belongs into the property. */
+bool recon_is_for_unit(const ReconKnob *k) { return k->absent && !k->share && limit_info(k->knob.limit)->property; }
+
+/* A knob of ours that belongs into the property: it stands in the kernel, or only PID 1 can make its file. */
 static bool is_ours(const ReconKnob *k) {
-        return k->is_desired && k->holds && !k->share_ours && limit_info(k->knob.limit)->property;
+        if (!k->is_desired || !limit_info(k->knob.limit)->property)
+                return false;
+        return k->holds ? !k->share_ours : recon_is_for_unit(k);
 }
+
+static uint64_t our_value(const ReconKnob *k) { return k->holds ? k->ours : k->desired; }
 
 static bool differs(const ReconStep *s, LimitKnob knob, uint64_t a, uint64_t b) {
         return !limit_equal(knob.limit, a, b, s->in->page_size);
@@ -35,9 +41,9 @@ static int add_ours(ReconStep *s) {
                 uint64_t p;
                 int r;
 
-                if (!is_ours(k) || !recon_property(s->in, k->knob, &p) || !differs(s, k->knob, p, k->ours))
+                if (!is_ours(k) || !recon_property(s->in, k->knob, &p) || !differs(s, k->knob, p, our_value(k)))
                         continue;
-                r = limit_set_put(&s->plan->property, k->knob, k->ours, k->origin);
+                r = limit_set_put(&s->plan->property, k->knob, our_value(k), k->origin);
                 if (r < 0)
                         return r;
         }
@@ -59,11 +65,12 @@ static int add_give_back(ReconStep *s) {
                         continue;
                 if (k->holds)
                         continue; /* the kernel refuses to have it back; the property must not say otherwise */
-                if (!recon_property(s->in, k->knob, &p) || !recon_is_told(k, p, s->in->page_size) ||
-                    !recon_actual(s->in, k->knob, &a)) {
+                if (!recon_property(s->in, k->knob, &p) || !recon_is_told(k, p, s->in->page_size)) {
                         k->ours_property = false; /* it is somebody else's by now, or there is none */
                         continue;
                 }
+                if (!recon_actual(s->in, k->knob, &a))
+                        a = recon_want(k);
                 r = limit_set_put(&s->plan->property_give_back, k->knob, a, 0);
                 if (r < 0)
                         return r;
@@ -176,6 +183,8 @@ static int take_over(ReconStep *s) {
                                          : e->value;
                 k->ours_property = true;
                 k->told = e->value;
+                if (recon_is_for_unit(k))
+                        k->ours = e->value; /* for the ledger: that is what the file will hold */
         }
         return 0;
 }

@@ -33,6 +33,8 @@
  *    above, memory.high goes a little below the value first (RECON_SQUEEZE_HIGH, or use would settle right at the value and
  *    never fit), state KNOB_SQUEEZING; memory.max follows when use fits, and memory.high goes back. A squeezed memory.high is a lease like
  *    a share. All of this also where giving back lowers (engine_override).
+ *  - Where a file is missing because its controller is not enabled, the value goes to the unit's property at once: PID 1 enables
+ *    the controller and writes it. Without a unit (or property) it is KNOB_UNWRITABLE.
  *  - A quota below a foreign burst, or too small for the period, takes burst and period along (the kernel refuses the former,
  *    limits_format_file() lengthens the latter); both are given back with the quota.
  *  - After the kernel holds all values, plan.push_property asks for one SetUnitProperties with ALL our values that the
@@ -131,6 +133,7 @@ typedef struct ReconKnob {
         bool held_before : 1; /* the kernel held ours before it drifted */
         bool adopted : 1; /* from the ledger, not yet compared with the kernel */
         bool fighting : 1;
+        bool absent : 1; /* no such file: its controller is not enabled here */
         bool squeezing : 1, squeeze_told : 1;
 
         uint64_t desired;

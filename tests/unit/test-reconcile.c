@@ -40,6 +40,7 @@ typedef struct World {
         LimitSet desired, unshared;
         uint32_t have_files;
         bool unit, container, know_engine, engine_newer, bus_dead, override, paused, held, release;
+        bool lazy_cpu; /* PID 1 enables the cpu controller for whoever has such a property */
         bool no_properties; /* they never answer, and do not say so */
         Mode mode;
         uint64_t use;
@@ -160,7 +161,20 @@ static void reload(World *w) {
         apply(w);
 }
 
+#define CPU_FILES ((uint32_t)1 << LIMIT_FILE_CPU_MAX | (uint32_t)1 << LIMIT_FILE_CPU_MAX_BURST | (uint32_t)1 << LIMIT_FILE_CPU_WEIGHT)
+
+/* Controllers come and go with the properties that need them. */
+static void enable_controllers(World *w) {
+        if (!w->lazy_cpu)
+                return;
+        if (prop_of(w, LIMIT_CPU_QUOTA) != INF || limit_set_find(&w->prop, knob(LIMIT_CPU_WEIGHT)))
+                w->have_files |= CPU_FILES;
+        else
+                w->have_files &= ~CPU_FILES;
+}
+
 static void push(World *w, const ReconPlan *p) {
+        const uint32_t had = w->have_files;
         LimitSet before = LIMIT_SET_INIT, all = LIMIT_SET_INIT;
         ReconPlan restore = {};
         int result = w->push_result;
@@ -181,8 +195,10 @@ static void push(World *w, const ReconPlan *p) {
                 put(&w->prop, e->knob, e->value);
                 put(&w->dropin, e->knob, e->value);
         }
-        if (result == 0)
+        if (result == 0) {
                 apply(w);
+                enable_controllers(w);
+        }
         assert_true(result < 0 || file_of(w, LIMIT_MEMORY_HIGH) >= w->use);
         recon_property_done(&w->r, &all, result, w->now);
         assert_int_equal(recon_restore_foreign(&w->r, &before, &w->file, &restore), 0);
@@ -190,7 +206,8 @@ static void push(World *w, const ReconPlan *p) {
                 assert_int_equal(kernel_write(w, &restore.writes[i]), 0);
         /* the call has changed no file */
         for (size_t i = 0; i < before.n && result == 0; i++)
-                if (!limit_equal(before.entries[i].knob.limit, in_set(&w->file, before.entries[i].knob),
+                if (had & (uint32_t)1 << limit_info(before.entries[i].knob.limit)->file &&
+                    !limit_equal(before.entries[i].knob.limit, in_set(&w->file, before.entries[i].knob),
                                  before.entries[i].value, PAGE))
                         fail_msg("the push changed limit %d", before.entries[i].knob.limit);
         for (size_t i = 0; i < p->property_give_back.n && result == 0; i++)
@@ -629,6 +646,69 @@ static void test_realized_late(void **state) {
         drop_policy(&w);
         run(&w, 100 * S);
         assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 2362);
+        dead(&w);
+}
+
+/* No cpu controller in a slice until its unit has a property that needs one. */
+static void test_absent(void **state) {
+        World w = born(false);
+
+        (void)state;
+        w.lazy_cpu = true;
+        w.have_files &= ~CPU_FILES;
+        policy(&w, LIMIT_CPU_QUOTA, S / 2);
+        policy(&w, LIMIT_TASKS_MAX, 64);
+        w.push_result = -ETIMEDOUT;
+        run(&w, 5 * S);
+        assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 64);
+        assert_true(w.n_pushes > 0 && w.n_pushes < 5); /* with back-off */
+        assert_int_equal(prop_of(&w, LIMIT_CPU_QUOTA), INF);
+        w.push_result = 0;
+        run(&w, 90 * S);
+        assert_int_equal(prop_of(&w, LIMIT_CPU_QUOTA), S / 2);
+        assert_int_equal(file_of(&w, LIMIT_CPU_QUOTA), S / 2);
+        assert_int_equal(state_of(&w, LIMIT_CPU_QUOTA), KNOB_OK);
+        assert_int_equal(w.events[RECON_SET], 2);
+        assert_int_equal(w.events[RECON_DRIFT], 0);
+        assert_int_equal(record(&w, knob(LIMIT_CPU_QUOTA))->ours, S / 2);
+        assert_false(record(&w, knob(LIMIT_CPU_QUOTA))->have_want);
+        quiet(&w);
+
+        /* drift of such a value is drift as any other */
+        kernel_set(&w, knob(LIMIT_CPU_QUOTA), INF);
+        run(&w, 5 * S);
+        assert_int_equal(file_of(&w, LIMIT_CPU_QUOTA), S / 2);
+        assert_int_equal(w.events[RECON_DRIFT], 1);
+
+        drop_policy(&w);
+        run(&w, 200 * S);
+        assert_int_equal(prop_of(&w, LIMIT_CPU_QUOTA), INF);
+        assert_int_equal(w.have_files & CPU_FILES, 0);
+        assert_int_equal(w.n_ledger, 0);
+        assert_int_equal(w.r.n, 0);
+        dead(&w);
+
+        /* No unit: nobody can make the file. */
+        w = born(false);
+        w.unit = false;
+        w.have_files &= ~CPU_FILES;
+        policy(&w, LIMIT_CPU_QUOTA, S / 2);
+        run(&w, 100 * S);
+        assert_int_equal(state_of(&w, LIMIT_CPU_QUOTA), KNOB_UNWRITABLE);
+        assert_int_equal(w.n_pushes, 0);
+        dead(&w);
+
+        /* A host without the controller: told once, and still said to be missing. */
+        w = born(false);
+        w.have_files &= ~CPU_FILES;
+        policy(&w, LIMIT_CPU_QUOTA, S / 2);
+        run(&w, 1000 * S);
+        assert_int_equal(state_of(&w, LIMIT_CPU_QUOTA), KNOB_UNWRITABLE);
+        assert_int_equal(w.n_pushes, 1);
+        drop_policy(&w);
+        run(&w, 200 * S);
+        assert_int_equal(prop_of(&w, LIMIT_CPU_QUOTA), INF);
+        assert_int_equal(w.n_ledger, 0);
         dead(&w);
 }
 
@@ -1324,6 +1404,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_first_write), cmocka_unit_test(test_causes),
                 cmocka_unit_test(test_side_effect), cmocka_unit_test(test_realized_late),
+                cmocka_unit_test(test_absent),
                 cmocka_unit_test(test_fight),       cmocka_unit_test(test_squeeze),
                 cmocka_unit_test(test_override),    cmocka_unit_test(test_push_waits),
                 cmocka_unit_test(test_share),       cmocka_unit_test(test_observe),

@@ -49,15 +49,19 @@ static uint64_t get(const LimitSet *s, Limit l) {
 static SharePart *add(World *w, uint64_t id, uint64_t memory, uint64_t tasks) {
         SharePart *p = &w->parts[w->n];
 
-        *p = (SharePart){ .id = id, .memory_bytes = memory, .tasks = tasks, .own = &w->own[w->n],
-                          .out = &w->out[w->n], .have_memory = true, .have_tasks = true, .have_swap = true };
+        *p = (SharePart){ .id = id,
+                          .memory_bytes = memory,
+                          .tasks = tasks,
+                          .own = &w->own[w->n],
+                          .out = &w->out[w->n],
+                          .have_memory = true,
+                          .have_tasks = true,
+                          .have_swap = true };
         w->n++;
         return p;
 }
 
-static void run(World *w) {
-        assert_int_equal(share_apportion(&w->sum, w->parts, w->n, PAGE, &w->result), 0);
-}
+static void run(World *w) { assert_int_equal(share_apportion(&w->sum, w->parts, w->n, PAGE, &w->result), 0); }
 
 static void done(World *w) {
         limit_set_deinit(&w->sum);
@@ -214,7 +218,8 @@ static void test_rest(void **state) {
         run(&w);
         for (size_t i = 0; i < 3; i++) {
                 assert_int_equal(get(&w.out[i], LIMIT_MEMORY_MIN), G);
-                assert_int_equal(get(&w.out[i], LIMIT_MEMORY_HIGH), 2 * G); /* MemoryHigh is lower than the share of MemoryMax */
+                assert_int_equal(get(&w.out[i], LIMIT_MEMORY_HIGH),
+                                 2 * G); /* MemoryHigh is lower than the share of MemoryMax */
                 assert_int_equal(get(&w.out[i], LIMIT_MEMORY_MAX), 3 * G);
                 assert_int_equal(get(&w.out[i], LIMIT_CPU_PERIOD), 50000);
                 assert_int_equal(get(&w.out[i], LIMIT_IO_WEIGHT), 200);
