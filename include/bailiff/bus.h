@@ -19,7 +19,7 @@
  *                                      what the policy on disk would change
  * Where no fd can travel (-H user@host): OpenPaged(s method, s argument) → (t handle, t size);
  *   ReadPaged(t handle, t offset, u length) → ay (at most 64 KiB). The handle is the caller's own and lapses after 60 s. The argument is the
- *   name, "SINCE MAX", or the tenant; methods without argument take "".
+ *   name, "SINCE MAX", or the tenant; methods without argument take "". DiffPolicy and ReleaseCeilings (root only, as itself) too.
  *
  * CHANGING (root only):
  *   Reload() → s                      warnings, one a line; error PolicyRefused carries all diagnostics
@@ -47,12 +47,12 @@
  *  container: {"cgroup","cgroup_id","engine","id","name": null|s,"image": null|s,"labels": {},"labels_in_files": bool,
  *              "tenant","tenant_by": null|{"class","file","line"},"pending": bool,"contradiction": null|s,
  *              "unit": null|s,"kube": bool,"rootless": bool,"held_at": cgroup whose limits hold it (itself, or user-UID.slice),
- *              "protected": null|why,"mode","kill","priority","requested": [{"limit","device","value","text"}…],
+ *              "protected": null|why,"mode","kill","priority","requested": [{"limit","device","value","value_text"}…],
  *              "health_check": null|s,"stop_signal": null|s,"source": null|s,"problem": null|s,"since": t,
  *              "hold": null|{"until","reason","uid"},"usage": {},"limits": [limit…],"notes": [text…]}
  *  tenant:    {"name","rule": "tenant"|"template"|"none","plan": null|s,"file": null|s,"line": n,"mode","kill","priority",
  *              "sum": "exact"|"apportioned"|"advisory"|"none","containers": n,"slices": [cgroup…],"usage": {},
- *              "limits": [{"limit","device","device_name","value","text","file","line","advisory": bool}…],
+ *              "limits": [{"limit","device","device_name","value","value_text","file","line","advisory": bool}…],
  *              "slice_limits": [{"cgroup","limits": [limit…],"hold","notes"}…],"notes": [text…]}
  *  event:     {"id","time","kind": "set"|"drift"|"repaired"|"fight"|"capped"|"hold"|"unhold"|"given-back"|"would"|"squeeze"|"refused"|
  *              "policy"|"pause"|"resume"|"found"|"gone"|"contradiction"|"undo"|"release"|"degraded"|"start","tenant","container","cgroup",
@@ -66,7 +66,7 @@
  *              "tree": {"nodes","watches","overflows","rescans","watch_failures","fd_failures","refused"},
  *              "bus": {"connected": bool,"systemd": bool,"pending"},"journal": {"sent","queued","dropped","backlog_bytes"},
  *              "writer": {"pid","pending"},"names": {"pid","pending"},"ledger": {"records","damaged","error": null|s},
- *              "loop": {"iterations","longest_usec","rss_bytes","cpu_usec","fds"}}
+ *              "loop": {"iterations","longest_usec","rss_bytes","cpu_usec"}}
  */
 
 #define BUS_NAME "org.bailiff.Guard1"

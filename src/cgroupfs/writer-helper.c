@@ -56,10 +56,26 @@ static usec_t clock_now(void) {
         return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
 }
 
+/* One number of a kernel file; "max" is UINT64_MAX. */
+static int read_number(int dirfd, const char *file, uint64_t *ret) {
+        char text[32], *end;
+        ssize_t n = fd_read_at(dirfd, file, text, sizeof(text));
+
+        if (n < 0)
+                return (int)n;
+        end = strchr(text, '\n');
+        if (end)
+                *end = '\0';
+        if (STR_EQ(text, "max")) {
+                *ret = UINT64_MAX;
+                return 0;
+        }
+        return num_parse_u64(text, ret);
+}
+
+/* Only a write that lowers memory.max can come down on what is in use. */
 static int check_headroom(int dirfd, const char *text) {
-        char current[32], *end;
-        uint64_t used, value;
-        ssize_t n;
+        uint64_t used, value, now = UINT64_MAX;
         int r;
 
         if (STR_EQ(text, "max"))
@@ -67,15 +83,11 @@ static int check_headroom(int dirfd, const char *text) {
         r = num_parse_u64(text, &value);
         if (r < 0)
                 return r;
-        n = fd_read_at(dirfd, "memory.current", current, sizeof(current));
-        if (n < 0)
-                return (int)n;
-        end = strchr(current, '\n');
-        if (end)
-                *end = '\0';
-        r = num_parse_u64(current, &used);
+        r = read_number(dirfd, "memory.current", &used);
         if (r < 0)
                 return r;
+        if (read_number(dirfd, "memory.max", &now) == 0 && value >= now)
+                return 0;
         return used > value - value / 64 ? WRITER_ABOVE : 0;
 }
 

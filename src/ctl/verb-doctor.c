@@ -130,7 +130,7 @@ static int note(json_t *notes, const char *text, const char *who) {
         return json_array_append_new(names, json_string(who));
 }
 
-static void note_limits(json_t *notes, const json_t *limits, const char *who) {
+static void note_limits(json_t *notes, const json_t *limits, const char *who, bool has_unit) {
         const json_t *l;
         size_t i;
 
@@ -144,7 +144,7 @@ static void note_limits(json_t *notes, const json_t *limits, const char *who) {
                 if (STR_EQ(state, "unwritable"))
                         buf_printf(&b, "%s cannot be written here%s%s", key, error ? ": " : "",
                                    error ? error : "");
-                else if (STR_EQ(state, "kernel-only"))
+                else if (STR_EQ(state, "kernel-only") && has_unit && !STR_EQ(json_text(l, "origin") ?: "", "share"))
                         buf_printf(&b,
                                    "%s is in the kernel but systemd was not told: a daemon-reload may undo "
                                    "it for a moment",
@@ -196,7 +196,7 @@ static void find_containers(json_t *list, const json_t *containers) {
 
                 find_hold(list, o, who);
                 note_all(notes, json_member(o, "notes"), who);
-                note_limits(notes, json_member(o, "limits"), who);
+                note_limits(notes, json_member(o, "limits"), who, json_has(o, "unit"));
                 if (problem)
                         (void)note(notes, problem, who);
                 if (other)

@@ -37,13 +37,16 @@ typedef struct State {
         TextStyle style;
 } State;
 
-static void state_add(State *s, const json_t *limits) {
+static void state_add(State *s, const json_t *limits, bool has_unit) {
         const json_t *l;
         size_t i;
 
         json_array_foreach(limits, i, l) {
-                const char *state = json_text(l, "state");
+                const char *state = json_text(l, "state"), *origin = json_text(l, "origin");
 
+                /* A share is a lease and never systemd's; without a unit there is nobody to be told. */
+                if (state && STR_EQ(state, "kernel-only") && (!has_unit || (origin && STR_EQ(origin, "share"))))
+                        state = "ok";
                 if (state && (!s->worst || rank_of(state) > rank_of(s->worst)))
                         s->worst = state;
         }
@@ -58,7 +61,7 @@ static void state_word(State *s, bool holds, const char *word, TextStyle style) 
 }
 
 static void state_of_container(State *s, const json_t *o) {
-        state_add(s, json_member(o, "limits"));
+        state_add(s, json_member(o, "limits"), json_has(o, "unit"));
         state_word(s, s->worst != NULL, s->worst, STYLE_PLAIN);
         state_word(s, json_flag(o, "kube"), "kube", STYLE_PLAIN);
         state_word(s, json_has(o, "protected"), "protected", STYLE_PLAIN);
@@ -76,7 +79,7 @@ static void state_of_tenant(State *s, const json_t *o) {
         size_t i;
 
         json_array_foreach(json_member(o, "slice_limits"), i, slice) {
-                state_add(s, json_member(slice, "limits"));
+                state_add(s, json_member(slice, "limits"), true);
                 hold |= json_has(slice, "hold");
         }
         state_word(s, s->worst != NULL, s->worst, STYLE_PLAIN);

@@ -69,6 +69,8 @@ static Event *push(Guard *g) {
                 event_deinit(e);
         } else
                 e = &g->events[(g->events_head + g->n_events++) % EVENTS_MAX];
+        if (g->next_event_id >= g->reserved_event_id)
+                control_reserve_events(g);
         e->id = ++g->next_event_id;
         e->realtime = guard_realtime();
         return e;

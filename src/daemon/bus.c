@@ -22,6 +22,8 @@
 #include "num.h"
 
 #define RETRY_USEC USEC_PER_SEC
+typedef int (*Change)(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e);
+
 #define PAGES_MAX 16
 #define PAGES_LIFE (60 * USEC_PER_SEC)
 
@@ -200,22 +202,46 @@ static int keep_page(sd_bus_message *m, Guard *g, char *data, uint64_t *ret) {
         return 0;
 }
 
+static int do_release(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e);
+static int with_caller(Guard *g, sd_bus_message *m, Change change);
+static int start_diff(Guard *g, sd_bus_message *m, sd_bus_error *e);
+
+/* Answers with a handle; takes data. */
+static int reply_page(Guard *g, sd_bus_message *m, char *data) {
+        uint64_t handle, size = strlen(data);
+        int r = keep_page(m, g, data, &handle);
+
+        if (r < 0) {
+                free(data);
+                return r;
+        }
+        return sd_bus_reply_method_return(m, "tt", handle, size);
+}
+
+/* The same JSON both ways: in a memfd, or paged where the caller asked so. Takes data. */
+static int reply_bulk(Guard *g, sd_bus_message *m, char *data) {
+        int r;
+
+        if (STR_EQ(sd_bus_message_get_member(m), "OpenPaged"))
+                return reply_page(g, m, data);
+        r = reply_memfd(m, data, strlen(data));
+        free(data);
+        return r;
+}
+
 static int on_open_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
         const char *method, *argument;
         _cleanup_free_ char *s = NULL;
-        uint64_t handle, size;
         int r = sd_bus_message_read(m, "ss", &method, &argument);
 
-        if (r >= 0)
-                r = answer(user, method, argument, e, &s);
         if (r < 0)
                 return r;
-        size = strlen(s);
-        r = keep_page(m, user, s, &handle);
-        if (r < 0)
-                return r;
-        s = NULL;
-        return sd_bus_reply_method_return(m, "tt", handle, size);
+        if (STR_EQ(method, "DiffPolicy"))
+                return start_diff(user, m, e);
+        if (STR_EQ(method, "ReleaseCeilings")) /* the one that changes something: as strict as the method itself */
+                return with_caller(user, m, do_release);
+        r = answer(user, method, argument, e, &s);
+        return r < 0 ? r : reply_page(user, m, steal_ptr(s));
 }
 
 static int on_read_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
@@ -245,8 +271,6 @@ static int on_read_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
 }
 
 /* ---- changing: first who asks ---- */
-
-typedef int (*Change)(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e);
 
 typedef struct Pending {
         Guard *guard;
@@ -452,10 +476,14 @@ static int release_one(Guard *g, Target *t, void *user) {
 
 static int do_release(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
         HoldArgs a = { .caller = c };
-        _cleanup_free_ char *s = NULL;
-        const char *name;
-        int r = sd_bus_message_read(m, "s", &name);
+        const char *name, *method;
+        char *s;
+        int r;
 
+        r = STR_EQ(sd_bus_message_get_member(m), "OpenPaged") ? sd_bus_message_rewind(m, true) : 0;
+        if (r >= 0)
+                r = STR_EQ(sd_bus_message_get_member(m), "OpenPaged") ? sd_bus_message_read(m, "ss", &method, &name)
+                                                                      : sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
         a.released = json_array();
@@ -474,7 +502,7 @@ static int do_release(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error
                 return r;
         }
         s = dump(json_pack("{s:o, s:b}", "released", a.released, "paused", *name == '\0'));
-        return s ? reply_memfd(m, s, strlen(s)) : -ENOMEM;
+        return s ? reply_bulk(g, m, s) : -ENOMEM;
 }
 
 #define CHANGE(method, change)                                                    \
@@ -492,18 +520,18 @@ CHANGE(on_release, do_release)
 
 static void diff_done(Guard *g, void *user, int result, LoadedPolicy *loaded) {
         sd_bus_message *m = user;
-        _cleanup_free_ char *s = NULL;
+        char *s = NULL;
 
         if (result >= 0)
                 s = dump(render_diff(g, loaded));
-        if (!s || reply_memfd(m, s, strlen(s)) < 0)
+        if (!s || reply_bulk(g, m, s) < 0)
                 (void)sd_bus_reply_method_errno(m, result < 0 ? result : -ENOMEM, NULL);
         loaded_policy_free(loaded);
         sd_bus_message_unref(m);
 }
 
-static int on_diff(sd_bus_message *m, void *user, sd_bus_error *e) {
-        int r = loader_start(user, diff_done, sd_bus_message_ref(m));
+static int start_diff(Guard *g, sd_bus_message *m, sd_bus_error *e) {
+        int r = loader_start(g, diff_done, sd_bus_message_ref(m));
 
         if (r < 0)
                 sd_bus_message_unref(m);
@@ -511,6 +539,8 @@ static int on_diff(sd_bus_message *m, void *user, sd_bus_error *e) {
                 return sd_bus_error_set(e, BUS_ERROR_NOT_READY, "the policy is being read already; try again");
         return r < 0 ? r : 1;
 }
+
+static int on_diff(sd_bus_message *m, void *user, sd_bus_error *e) { return start_diff(user, m, e); }
 
 #define READ SD_BUS_VTABLE_UNPRIVILEGED /* the bus policy decides who */
 static const sd_bus_vtable vtable[] = {

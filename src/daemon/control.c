@@ -18,6 +18,7 @@
 #include "fdio.h"
 #include "guard.h"
 #include "num.h"
+#include "value.h"
 
 #define UNDO_HOLD (3600 * USEC_PER_SEC)
 #define HOLDS_FILE_MAX (1024 * 1024)
@@ -27,6 +28,31 @@ static int run_dir(const Guard *g) {
         int fd = open(g->config.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         return fd < 0 ? -errno : fd;
+}
+
+/* ---- event ids ---- */
+
+#define EVENT_BLOCK 1000
+
+/* `undo 17` must not mean another event after a restart. Where the file cannot be kept, ids begin anew: no harm but that. */
+void control_reserve_events(Guard *g) {
+        _cleanup_fd_ int dir = run_dir(g);
+        _cleanup_free_ char *text = NULL;
+        uint64_t saved = 0;
+        char fresh[32];
+        size_t len;
+        int n;
+
+        if (dir < 0)
+                return;
+        if (g->reserved_event_id == 0 && fd_read_regular_at(dir, "events", 64, &text, &len, NULL, NULL) >= 0) {
+                text[strcspn(text, "\n")] = '\0';
+                if (num_parse_u64(text, &saved) >= 0)
+                        g->next_event_id = MAX_OF(g->next_event_id, saved);
+        }
+        g->reserved_event_id = g->next_event_id + EVENT_BLOCK;
+        n = snprintf(fresh, sizeof(fresh), "%llu\n", (unsigned long long)g->reserved_event_id);
+        (void)fd_write_file_atomic(dir, "events", fresh, (size_t)n, 0644, false);
 }
 
 /* ---- pause ---- */
@@ -188,8 +214,8 @@ int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give
         drop_hold(t);
         t->hold = h;
         r = save_holds(g);
-        (void)snprintf(span_text, sizeof(span_text), "%llu s", (unsigned long long)(span / USEC_PER_SEC));
-        announce(g, ANNOUNCE_HOLD, t, NULL, c, "%s: held for %s%s%s%s", target_name(t), span_text, *reason ? ": " : "",
+        announce(g, ANNOUNCE_HOLD, t, NULL, c, "%s: held for %s%s%s%s", target_name(t),
+                 value_format_usec(span, span_text, sizeof(span_text)), *reason ? ": " : "",
                  reason, give_back ? "; its ceilings are given back" : "");
         enforce_queue(g, t);
         return r;

@@ -130,6 +130,8 @@ static int note(Guard *g, const Target *t, const ReconPlan *plan) {
                         .have_want = m->have_want,
                         .want = m->want,
                         .ours = m->ours,
+                        .have_other = m->have_other,
+                        .other = m->other,
                         .property = m->property,
                         .told = m->told,
                         .told_before = m->told_before,

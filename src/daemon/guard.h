@@ -226,7 +226,7 @@ struct Guard {
 
         Event *events; /* ring */
         size_t events_head, n_events;
-        uint64_t next_event_id;
+        uint64_t next_event_id, reserved_event_id; /* ids go on over a restart: reserved in blocks, in run_dir */
 
         bool settled; /* after start: names known or given up on, enforcement may begin */
         usec_t settle_until;
@@ -312,6 +312,7 @@ void announce_recon(Guard *g, const Target *t, const ReconEvent *e);
 void event_deinit(Event *e);
 
 /* control.c */
+void control_reserve_events(Guard *g); /* the next block of event ids */
 int control_load(Guard *g); /* holds of an earlier run; pause file */
 void control_check_pause(Guard *g, const Caller *c);
 int control_pause(Guard *g, usec_t span, const Caller *c);

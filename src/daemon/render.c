@@ -299,7 +299,18 @@ static const char *sum_state(const Tenant *t) {
         return share_state_to_string(t->share.state);
 }
 
+/* A '-' would put the slice inside another tenant's (systemd.slice(5)). */
+static const char *slice_name(const Tenant *t, char name[POLICY_NAME_MAX + 1]) {
+        size_t i = 0;
+
+        for (; t->name[i]; i++)
+                name[i] = t->name[i] == '-' ? '_' : t->name[i];
+        name[i] = '\0';
+        return name;
+}
+
 static json_t *render_tenant(Guard *g, Tenant *t) {
+        char name[POLICY_NAME_MAX + 1];
         json_t *o = json_object(), *a, *notes = json_array();
         CgUsage sum = {};
         size_t unreachable = 0;
@@ -365,7 +376,7 @@ static json_t *render_tenant(Guard *g, Tenant *t) {
                 (void)json_array_append_new(notes,
                                             json_sprintf("apportioned; exact with a slice of its own: start its containers with "
                                                          "cgroup_parent: tenant-%s.slice and add Match=slice=tenant-%s.slice",
-                                                         t->name, t->name));
+                                                         slice_name(t, name), slice_name(t, name)));
         (void)json_object_set_new(o, "notes", notes);
         return o;
 }

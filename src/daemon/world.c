@@ -534,6 +534,8 @@ static void adopt(Guard *g, Target *t) {
                                                              .have_want = r->have_want,
                                                              .want = r->want,
                                                              .ours = r->ours,
+                                                             .have_other = r->have_other,
+                                                             .other = r->other,
                                                              .property = r->property,
                                                              .told = r->told,
                                                              .told_before = r->told_before,
@@ -825,7 +827,7 @@ static bool match_name(const Target *t, const char *name) {
 }
 
 Target *world_find(Guard *g, const char *name, const char **ret_error, Tenant **ret_tenant) {
-        bool only_tenant = false, only_container = false, exact = false;
+        bool only_tenant = false, only_container = false, exact = false, forger, found_forger = false;
         Target *t, *found = NULL;
         Tenant *tenant = NULL;
         size_t i = 0, n = 0;
@@ -856,8 +858,21 @@ Target *world_find(Guard *g, const char *name, const char **ret_error, Tenant **
         while (!only_tenant && (t = map_next(&g->targets, &i))) {
                 bool e;
 
-                if (!t->container || t->leaving || !match_name(t, name))
+                if (t->leaving)
                         continue;
+                if (!t->container && STR_EQ(cgpath_basename(t->node->path), name))
+                        return t;
+                if (!t->container || !match_name(t, name))
+                        continue;
+                /* Below a delegation anybody can call himself anything: that never hides somebody else. */
+                forger = t->cg.rootless || t->trust.delegated;
+                if (forger && n > 0 && !found_forger)
+                        continue;
+                if (!forger && found_forger) {
+                        n = 0;
+                        exact = false;
+                }
+                found_forger = forger;
                 e = (t->info && t->info->name && STR_EQ(t->info->name, name)) || STR_EQ(t->cg.id, name);
                 if (exact && !e)
                         continue;

@@ -241,6 +241,9 @@ static int parse_io(LimitExpr *e, const char *text, Buf *why) {
                         why, text,
                         iops ? "operations per second above 0 behind the path, such as 2000, or infinity"
                              : "bytes per second above 0 behind the path, such as 200M, or infinity");
+        /* The kernel keeps 32 bits, all of them set meaning "max". */
+        if (iops && e->value >= UINT32_MAX)
+                return cannot(why, text, "at most 4294967294 operations per second, or infinity");
         return 0;
 }
 

@@ -9,6 +9,7 @@
  *   put ID KEY MAJ:MIN WANT OURS FLAGS LAPSE TOLD UNIT PATH CHECKSUM
  *   del ID KEY MAJ:MIN CHECKSUM
  *
+ * OURS is "VALUE/OTHER" while a write is under way,
  * WANT is "-" where nobody wanted anything, TOLD "-" without a property and "VALUE/BEFORE" while a call is under way, values are decimal or "max", FLAGS
  * letters of flags[] or "-", UNIT "-" where none owns the cgroup and "=" where it is
  * the last component of PATH (nearly always). Bytes that would tear a line (blanks, control, '%', beyond
@@ -298,6 +299,10 @@ static void format_record(Buf *b, const Record *record) {
                 buf_putc(b, '-');
         buf_putc(b, ' ');
         put_value(b, r.ours);
+        if (r.have_other) {
+                buf_putc(b, '/');
+                put_value(b, r.other);
+        }
         buf_putc(b, ' ');
         for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
                 if (*flag_of(&r, i)) {
@@ -420,6 +425,15 @@ static bool parse_flags(const char *s, LedgerRecord *r) {
         return true;
 }
 
+static bool parse_ours(char *s, LedgerRecord *r) {
+        char *slash = strchr(s, '/');
+
+        if (slash)
+                *slash++ = '\0';
+        r->have_other = slash;
+        return parse_value(s, &r->ours) && (!slash || parse_value(slash, &r->other));
+}
+
 static bool parse_told(char *s, LedgerRecord *r) {
         char *slash;
 
@@ -436,7 +450,7 @@ static bool parse_put(char **words, LedgerRecord *r) {
 
         r->have_want = !STR_EQ(words[4], "-");
         if (!parse_knob(words + 1, r) || (r->have_want && !parse_value(words[4], &r->want)) ||
-            !parse_value(words[5], &r->ours) || !parse_flags(words[6], r) ||
+            !parse_ours(words[5], r) || !parse_flags(words[6], r) ||
             !parse_value(words[7], &r->lapse) || !parse_told(words[8], r))
                 return false;
         if (!unescape(path) || path[0] != '/')
@@ -764,6 +778,7 @@ Ledger *ledger_free(Ledger *l) {
 
 static bool same(const LedgerRecord *a, const LedgerRecord *b) {
         return a->have_want == b->have_want && (!a->have_want || a->want == b->want) && a->ours == b->ours &&
+               a->have_other == b->have_other && (!a->have_other || a->other == b->other) &&
                a->property == b->property && a->foreign_dropin == b->foreign_dropin && a->share == b->share &&
                (!a->property || (a->told == b->told && a->told_before == b->told_before)) && a->lapse == b->lapse &&
                STR_EQ(a->path, b->path) && STR_EQ(a->unit, b->unit);

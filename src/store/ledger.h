@@ -35,6 +35,8 @@ typedef struct LedgerRecord {
         bool foreign_dropin;
         bool share; /* an apportioned share: a lease */
         uint64_t lapse; /* share only: the value to write when the guard has been gone for a minute */
+        bool have_other; /* the outcome of a write is open: the kernel holds ours or this */
+        uint64_t other;
         /* property only: what the unit's property holds by our hand; one of both while a call's outcome is not known */
         uint64_t told, told_before;
 } LedgerRecord;

@@ -63,12 +63,13 @@ static void describe(const Ledger *l, Buf *b) {
                 must(r->path[0] == '/' && strlen(r->path) <= LEDGER_PATH_MAX &&
                      strlen(r->unit) <= LEDGER_PATH_MAX);
                 must(r->knob.limit >= 0 && r->knob.limit < _LIMIT_MAX);
-                buf_printf(b, "%llu %s %s %d %llu %d %llu %llu %d%d%d %llu %llu %llu\n",
+                buf_printf(b, "%llu %s %s %d %llu %d %llu %llu %d%d%d %llu %llu %llu %d %llu\n",
                            (unsigned long long)r->cgroup_id, r->path, r->unit, r->knob.limit,
                            (unsigned long long)r->knob.dev, r->have_want,
                            r->have_want ? (unsigned long long)r->want : 0, (unsigned long long)r->ours,
                            r->property, r->foreign_dropin, r->share, (unsigned long long)r->lapse,
-                           (unsigned long long)r->told, (unsigned long long)r->told_before);
+                           (unsigned long long)r->told, (unsigned long long)r->told_before, r->have_other,
+                           (unsigned long long)r->other);
         }
 }
 

@@ -112,6 +112,9 @@ static void assert_record(const LedgerRecord *got, const LedgerRecord *want) {
         assert_int_equal(got->foreign_dropin, want->foreign_dropin);
         assert_int_equal(got->share, want->share);
         assert_int_equal(got->lapse, want->lapse);
+        assert_int_equal(got->have_other, want->have_other);
+        if (want->have_other)
+                assert_int_equal(got->other, want->other);
         if (want->property) {
                 assert_int_equal(got->told, want->told);
                 assert_int_equal(got->told_before, want->told_before);
@@ -132,6 +135,8 @@ static void test_round_trip(void **state) {
                   true,
                   true,
                   LIMIT_INFINITY,
+                  true,
+                  LIMIT_INFINITY,
                   150000,
                   LIMIT_INFINITY },
                 { UINT64_MAX,
@@ -145,6 +150,8 @@ static void test_round_trip(void **state) {
                   false,
                   true,
                   7,
+                  false,
+                  0,
                   0,
                   0 },
                 { UINT64_MAX,
@@ -158,12 +165,14 @@ static void test_round_trip(void **state) {
                   false,
                   false,
                   0,
+                  true,
+                  5,
                   77,
                   77 },
-                { 3, "/x/-", "-", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, 0, 0 },
-                { 4, "/x/y", "=", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, 0, 0 },
-                { 5, "/x/=", "=", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, 0, 0 },
-                { 6, "/x/", "", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, 0, 0 },
+                { 3, "/x/-", "-", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, false, 0, 0, 0 },
+                { 4, "/x/y", "=", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, false, 0, 0, 0 },
+                { 5, "/x/=", "=", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, false, 0, 0, 0 },
+                { 6, "/x/", "", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, false, 0, 0, 0 },
                 { 7,
                   "/line\nbreak",
                   "line\nbreak",
@@ -173,6 +182,8 @@ static void test_round_trip(void **state) {
                   1,
                   false,
                   true,
+                  false,
+                  0,
                   false,
                   0,
                   0,

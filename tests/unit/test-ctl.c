@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* bailiffctl's screens from canned answers of a guard, and what `policy suggest` writes, read back by the parser. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "policy.h"
+#include "screens.h"
+
+#define NOW UINT64_C(1700000000000000)
+
+static json_t *load(const char *text) {
+        json_error_t e;
+        json_t *j = json_loads(text, 0, &e);
+
+        if (!j)
+                print_error("line %d: %s\n", e.line, e.text);
+        assert_non_null(j);
+        return j;
+}
+
+typedef struct Page {
+        char *text;
+        size_t n;
+        View view;
+} Page;
+
+static void page_open(Page *p) {
+        *p = (Page){ .view = { .utf8 = true } };
+        p->view.out = open_memstream(&p->text, &p->n);
+        assert_non_null(p->view.out);
+}
+
+static const char *page_close(Page *p) {
+        assert_int_equal(fclose(p->view.out), 0);
+        return p->text;
+}
+
+static void has(const char *text, const char *part) {
+        if (!strstr(text, part))
+                print_error("no \"%s\" in:\n%s", part, text);
+        assert_non_null(strstr(text, part));
+}
+
+static void has_not(const char *text, const char *part) { assert_null(strstr(text, part)); }
+
+/* ---- fixtures ---- */
+
+static const char status_ok[] =
+        "{'version':'0.1.0','pid':7,'started':1699999880000000,'mode':'ceilings','mode_reason':'[Host] Mode= "
+        "of the policy',"
+        "'paused':null,'policy':{'ok':true,'last_good':false,'loaded':1699999880000000,'files':['/etc/"
+        "bailiff/policy.d/a.ini'],"
+        "'report':'','warnings':['a.ini:3: warning: [Plan x] MemoryMin: inert']},"
+        "'host':{'kernel':'6.1.0','memory_bytes':17179869184,'swap_bytes':0,'cpus':8,'controllers':['cpu','"
+        "io','memory','pids'],"
+        "'psi':true,'systemd':true},'missing':['no swap: MemorySwapMax has nothing to "
+        "limit'],'rivals':['systemd-oomd.service'],"
+        "'counts':{'containers':3,'held':2,'tenants':2,'unassigned':1,'drifted':0,'holds':0,'advisory':0,'"
+        "squeezing':0},"
+        "'drift':{'found':4,'repaired':4,'fights':0},'tree':{'nodes':9,'watches':5,'overflows':0,'rescans':0,"
+        "'watch_failures':0},"
+        "'bus':{'connected':true,'systemd':true,'pending':0},'journal':{'sent':1,'queued':0,'dropped':0,'"
+        "backlog_bytes':0},"
+        "'writer':{'pid':8,'pending':0},'names':{'pid':9,'pending':0},'ledger':{'records':2,'damaged':0,'"
+        "error':null},"
+        "'loop':{'iterations':5,'longest_usec':900,'rss_bytes':4194304,'cpu_usec':1000,'fds':20}}";
+
+static const char containers[] =
+        "{'containers':[{'cgroup':'/tenant.slice/tenant-acme.slice/"
+        "docker-1111.scope','cgroup_id':11,'engine':'docker','id':'1111',"
+        "'name':'web','image':'nginx','labels':{'com.docker.compose.project':'other'},'labels_in_files':true,"
+        "'tenant':'acme',"
+        "'tenant_by':{'class':'slice','file':'/etc/bailiff/policy.d/"
+        "a.ini','line':9},'pending':false,'contradiction':null,'unit':null,"
+        "'kube':false,'rootless':false,'held_at':'/tenant.slice/tenant-acme.slice/"
+        "docker-1111.scope','protected':null,"
+        "'mode':'ceilings','kill':'never','priority':100,'requested':[],'problem':null,'since':"
+        "1699999880000000,'hold':null,"
+        "'usage':{'memory_bytes':536870912,'tasks':20,'cpu_usec':1000000},"
+        "'limits':[{'limit':'MemoryMax','device':null,'desired':1073741824,'desired_text':'1G','actual':"
+        "1073741824,'actual_text':'1G',"
+        "'want':2147483648,'want_text':'2G','state':'ok','origin':'policy','file':'/etc/bailiff/policy.d/"
+        "a.ini','line':12,'drifts':2,"
+        "'repairs':2,'cause':'reload','error':null},{'limit':'CPUQuota','device':null,'desired':500000,'"
+        "desired_text':'50%',"
+        "'actual':null,'actual_text':'infinity','want':null,'want_text':null,'state':'drifted','origin':'"
+        "policy','file':null,"
+        "'drifts':1,'repairs':0,'cause':'raw','error':null}],'notes':['IOWeight: no io.cost']},"
+        "{'cgroup':'/system.slice/docker-2222.scope','cgroup_id':12,'engine':'docker',"
+        "'id':'2222222222222222222222222222222222222222222222222222222222222222','name':'db\\u001b[31m','"
+        "labels':"
+        "{'com.docker.compose.project':'shop'},'tenant':'compose-shop','mode':'ceilings','kube':false,'hold':"
+        "{'until':1700000600000000,"
+        "'reason':'deploy','uid':0},'usage':{'memory_bytes':104857600,'tasks':3,'cpu_usec':0},"
+        "'requested':[{'limit':'MemoryMax','device':null,'value':268435456,'text':'256M'}],'limits':[],'"
+        "notes':['IOWeight: no io.cost']},"
+        "{'cgroup':'/kubepods.slice/"
+        "x','cgroup_id':13,'engine':'containerd','id':'3333','name':null,'tenant':'unassigned','kube':true,"
+        "'mode':'ceilings','usage':{},'limits':[],'notes':[]}]}";
+
+static const char tenants[] =
+        "{'tenants':[{'name':'acme','rule':'tenant','plan':'gold','file':'/etc/bailiff/policy.d/"
+        "a.ini','line':7,'mode':'ceilings',"
+        "'kill':'never','priority':100,'sum':'exact','containers':1,'slices':['/tenant.slice/"
+        "tenant-acme.slice'],"
+        "'usage':{'memory_bytes':536870912,'tasks':20},'limits':[{'limit':'MemoryMax','device':null,'value':"
+        "8589934592,'text':'8G',"
+        "'file':'/etc/bailiff/policy.d/a.ini','line':8,'advisory':false}],'slice_limits':[{'cgroup':'/"
+        "tenant.slice/tenant-acme.slice',"
+        "'limits':[{'limit':'MemoryMax','state':'ok','actual':8589934592,'actual_text':'8G','desired_text':'"
+        "8G','origin':'policy'}],"
+        "'hold':null,'notes':[]}],'notes':[]},"
+        "{'name':'compose-shop','rule':'template','plan':null,'mode':'ceilings','kill':'never','priority':"
+        "100,'sum':'advisory',"
+        "'containers':1,'slices':[],'usage':{'memory_bytes':104857600},'limits':[],'slice_limits':[],"
+        "'notes':['apportioned; exact with a slice of its own']}]}";
+
+/* JSON with ' for \" keeps the fixtures readable. */
+static json_t *fixture(const char *text) {
+        _cleanup_free_ char *copy = strdup(text);
+
+        assert_non_null(copy);
+        for (char *p = copy; *p; p++)
+                if (*p == '\'')
+                        *p = '"';
+        return load(copy);
+}
+
+/* ---- screens ---- */
+
+static void test_status(void **state) {
+        json_t *j = fixture(status_ok);
+        const char *text;
+        Page p;
+
+        (void)state;
+        page_open(&p);
+        assert_int_equal(screen_status(j, &p.view, NOW), 0);
+        text = page_close(&p);
+        has(text, "bailiffd 0.1.0 on kernel 6.1.0, pid 7");
+        has(text, "(2min)\n");
+        has(text, "      Mode: ceilings ([Host] Mode= of the policy)\n");
+        has(text, "    Policy: ok, 1 files");
+        has(text, "  Warnings: a.ini:3: warning: [Plan x] MemoryMin: inert\n");
+        has(text, "   Holding: 2 of 3 containers, 2 tenants, 1 containers unassigned\n");
+        has(text, "   Missing: no swap");
+        has(text, "    Rivals: systemd-oomd.service\n");
+        has_not(text, "Paused");
+        free(p.text);
+        json_decref(j);
+}
+
+/* No member is needed; none makes it crash. */
+static void test_absent(void **state) {
+        static const char *const odd[] = {
+                "{}", "{'counts':[],'policy':7,'paused':{},'host':null,'tenants':{},'containers':3}"
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+                json_t *j = fixture(odd[i]),
+                       *list = fixture(
+                               "[{}, 7, null, {'limits':[{},1],'usage':3,'labels':[],'slice_limits':[{}]}]"),
+                       *found;
+                _cleanup_buf_ Buf b = BUF_INIT;
+                const json_t *o;
+                size_t k;
+                Page p;
+
+                page_open(&p);
+                assert_int_equal(screen_status(j, &p.view, NOW), 0);
+                assert_int_equal(screen_check(j, &b), 2);
+                assert_int_equal(screen_containers(list, NULL, &p.view), 0);
+                assert_int_equal(screen_tenants(list, &p.view), 0);
+                json_array_foreach(list, k, o) {
+                        assert_int_equal(screen_show(o, &p.view), 0);
+                        screen_event(o, &p.view);
+                }
+                assert_int_equal(screen_policy(j, &p.view), 0);
+                assert_int_equal(screen_diff(j, &p.view), 0);
+                assert_int_equal(screen_released(j, &p.view), 0);
+                found = doctor_find(j, list, list);
+                assert_non_null(found);
+                assert_int_equal(screen_findings(found, &p.view), 0);
+                buf_clear(&b);
+                assert_int_equal(suggest_policy(list, NULL, 0, j, &b), 0);
+                (void)page_close(&p);
+                free(p.text);
+                json_decref(found);
+                json_decref(list);
+                json_decref(j);
+        }
+}
+
+static void test_check(void **state) {
+        static const struct {
+                const char *change; /* merged over status_ok */
+                int code;
+                const char *line;
+        } rows[] = {
+                { "{}", 0,
+                  "BAILIFF OK - mode ceilings, 2 of 3 containers held, 2 tenants | containers=3 held=2" },
+                { "{'counts':{'drifted':2}}", 1, "BAILIFF WARNING - 2 drifted; mode" },
+                { "{'counts':{'advisory':1}}", 1, "1 sums advisory" },
+                { "{'paused':{'until':null,'by':'file'}}", 1, "BAILIFF WARNING - paused;" },
+                { "{'paused':{'until':null,'by':'release'}}", 1, "every ceiling was released" },
+                { "{'policy':{'ok':false,'files':['a']}}", 1,
+                  "policy refused, the earlier one stays in force" },
+                { "{'policy':{'ok':false,'last_good':true}}", 2,
+                  "BAILIFF CRITICAL - policy refused, the last good one serves" },
+                { "{'policy':{'ok':false}}", 2, "BAILIFF CRITICAL - no policy is in force" },
+                { "{'writer':{'pid':0}}", 2, "the writer helper does not run" },
+                { "{'ledger':{'error':'No space left\\non device'}}", 2, "(No space left\\x0aon device)" },
+                { "{'bus':{'systemd':false}}", 1, "systemd is not connected" },
+                { "{'mode':'observe','host':{'controllers':[]}}", 0, "BAILIFF OK - mode observe" },
+                { "{'host':{'controllers':[]}}", 2, "no cgroup v2 controllers" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *j = fixture(status_ok), *change = fixture(rows[i].change);
+                _cleanup_buf_ Buf line = BUF_INIT;
+
+                assert_int_equal(json_object_update(j, change), 0);
+                if (json_object_get(change, "counts")) /* keep what the row does not name */
+                        (void)json_object_set_new(json_object_get(j, "counts"), "containers",
+                                                  json_integer(3));
+                assert_int_equal(screen_check(j, &line), rows[i].code);
+                has(buf_str(&line), rows[i].line);
+                has_not(buf_str(&line), "\n");
+                json_decref(change);
+                json_decref(j);
+        }
+}
+
+static void test_lists(void **state) {
+        json_t *c = fixture(containers), *t = fixture(tenants);
+        const char *text;
+        Page p;
+
+        (void)state;
+        page_open(&p);
+        assert_int_equal(screen_containers(json_object_get(c, "containers"), NULL, &p.view), 0);
+        text = page_close(&p);
+        has(text, "web         acme          docker      ceilings    512M/1G            -     20  drifted\n");
+        has(text, "db\\x1b[31m  compose-shop  docker      ceilings  100M/256M            -      3  hold\n");
+        has(text, "3333        unassigned    containerd  ceilings          -            -      -  kube\n");
+        free(p.text);
+        page_open(&p);
+        assert_int_equal(screen_tenants(json_object_get(t, "tenants"), &p.view), 0);
+        text = page_close(&p);
+        has(text, "acme          gold  ceilings           1  exact     512M/8G            -     20  ok\n");
+        has(text, "compose-shop  -     ceilings           1  advisory     100M            -      -  "
+                  "advisory,notes\n");
+        free(p.text);
+        json_decref(c);
+        json_decref(t);
+}
+
+static void test_show(void **state) {
+        json_t *c = fixture(containers), *t = fixture(tenants), *o;
+        const char *text;
+        Page p;
+
+        (void)state;
+        o = json_array_get(json_object_get(c, "containers"), 0);
+        (void)json_object_set_new(o, "kind", json_string("container"));
+        (void)json_object_set_new(o, "events",
+                                  fixture("[{'id':5,'time':1700000000000000,'kind':'set','tenant':'acme',"
+                                          "'text':'web: MemoryMax from 2G to 1G'}]"));
+        page_open(&p);
+        assert_int_equal(screen_show(o, &p.view), 0);
+        text = page_close(&p);
+        has(text, "web (container, docker)\n");
+        has(text, "    Tenant: acme, by its slice (/etc/bailiff/policy.d/a.ini:9)\n");
+        has(text, "    Labels: com.docker.compose.project=other\n");
+        has(text, "      Uses: memory 512M, tasks 20, CPU time 1s\n");
+        has(text, "  MemoryMax             1G       1G                2G  512M (50%)  ok (2 drifts, 2 "
+                  "repairs, last: reload)    policy "
+                  "/etc/bailiff/policy.d/a.ini:12\n");
+        has(text, "  CPUQuota        infinity      50%                 -           -  drifted (1 drifts, 0 "
+                  "repairs, last: raw)");
+        has(text, "     5 set           acme         web: MemoryMax from 2G to 1G\n");
+        free(p.text);
+
+        o = json_array_get(json_object_get(t, "tenants"), 0);
+        (void)json_object_set_new(o, "kind", json_string("tenant"));
+        page_open(&p);
+        assert_int_equal(screen_show(o, &p.view), 0);
+        text = page_close(&p);
+        has(text, "acme (tenant)\n");
+        has(text, "       Sum: exact, by slices of its own\n");
+        has(text, "  MemoryMax               8G  in force  /etc/bailiff/policy.d/a.ini:8\n");
+        has(text, "Limits of /tenant.slice/tenant-acme.slice\n");
+        free(p.text);
+        json_decref(c);
+        json_decref(t);
+}
+
+static void test_diff(void **state) {
+        json_t *j = fixture("{'ok':true,'report':'','changes':[{'cgroup':'/"
+                            "x','container':'db','tenant':'acme','limit':'MemoryMax',"
+                            "'device':null,'from':null,'from_text':null,'to':1073741824,'to_text':'1G',"
+                            "'danger':'3.1G now, new max 1G: would OOM'}]}");
+        const char *text;
+        Page p;
+
+        (void)state;
+        page_open(&p);
+        assert_int_equal(screen_diff(j, &p.view), 0);
+        text = page_close(&p);
+        has(text, "db         acme    MemoryMax  not set  1G  3.1G now, new max 1G: would OOM\n");
+        free(p.text);
+        json_decref(j);
+}
+
+static void test_events(void **state) {
+        json_t *j = fixture("{'id':1,'time':1700000000000000,'kind':'policy','text':'refused:\\na.ini:1: "
+                            "x\\u001b[2J\\n','uid':0,'pid':9}");
+        const char *text;
+        Page p;
+
+        (void)state;
+        page_open(&p);
+        screen_event(j, &p.view);
+        text = page_close(&p);
+        has(text, "refused:\n    a.ini:1: x\\x1b[2J (uid 0, pid 9)\n");
+        free(p.text);
+        json_decref(j);
+}
+
+static void test_doctor(void **state) {
+        json_t *s = fixture(status_ok), *c = fixture(containers), *t = fixture(tenants), *found;
+        const char *text;
+        Page p;
+
+        (void)state;
+        found = doctor_find(s, json_object_get(c, "containers"), json_object_get(t, "tenants"));
+        page_open(&p);
+        assert_int_equal(screen_findings(found, &p.view), 0);
+        text = page_close(&p);
+        has(text, "host          no swap: MemorySwapMax has nothing to limit\n");
+        has(text, "systemctl disable --now systemd-oomd.service\n");
+        has(text, "ceiling       web, db\\x1b[31m: IOWeight: no io.cost\n"); /* one finding for both */
+        has(text, "ceiling       web: CPUQuota is looser than policy says");
+        has(text, "cgroup_parent: tenant-compose_shop.slice ");
+        has(text, "hold          db\\x1b[31m: left alone until ");
+        free(p.text);
+        json_decref(found);
+
+        found = doctor_find(NULL, NULL, NULL);
+        assert_int_equal(json_array_size(found), 0);
+        json_decref(found);
+        json_decref(s);
+        json_decref(c);
+        json_decref(t);
+}
+
+/* ---- suggest ---- */
+
+static Policy *parsed(const char *text) {
+        PolicyText file = { "suggested.ini", text, strlen(text) };
+        _cleanup_(diags_deinit) Diags diags = {};
+        _cleanup_buf_ Buf report = BUF_INIT;
+        Policy *p = NULL;
+
+        (void)policy_parse(&file, 1, &diags, &p);
+        (void)diags_format(&diags, &report);
+        if (!p || diags.n_errors + diags.n_warnings > 0)
+                print_error("%s\n%s", buf_str(&report), text);
+        assert_int_equal(diags.n_errors + diags.n_warnings, 0);
+        assert_non_null(p);
+        return p;
+}
+
+static Policy *suggest(const char *list, Buf *text) {
+        json_t *j = fixture(list), *s = fixture(status_ok);
+
+        assert_int_equal(
+                suggest_policy(json_is_array(j) ? j : json_object_get(j, "containers"), NULL, 0, s, text), 0);
+        json_decref(j);
+        json_decref(s);
+        return parsed(buf_str(text));
+}
+
+static void test_suggest(void **state) {
+        _cleanup_buf_ Buf text = BUF_INIT;
+        _cleanup_policy_ Policy *p = suggest(containers, &text);
+        const PolicyTenant *t;
+
+        (void)state;
+        assert_int_equal(p->host.values[PK_MODE].u, MODE_OBSERVE);
+        t = policy_find_tenant(p, "acme");
+        assert_non_null(t);
+        assert_int_equal(t->matches[0].class, MATCH_SLICE);
+        assert_string_equal(t->matches[0].pattern, "tenant-acme.slice");
+        has(buf_str(&text), "MemoryMax=1G\n");
+        assert_non_null(policy_find_tenant(p, "compose-shop"));
+        assert_int_equal(p->n_templates, 1);
+        has(buf_str(&text), "db\\x1b[31m");
+        has(buf_str(&text), "; 1 containers belong to kubelet");
+}
+
+/* Whatever tenants call themselves, what comes out parses, and no line of it is theirs. */
+static void test_suggest_hostile(void **state) {
+        static const char *const lists[] = {
+                "[]",
+                "[{'cgroup':'/system.slice/"
+                "docker-1.scope','name':'x\\n[Host]\\nMode=off','labels':{'com.docker.compose.project':"
+                "'y\\n[Tenant evil]\\nMatch=name=*'}}]",
+                "[{'cgroup':'/tenant-a\\\\x2db.slice/docker-1.scope'},{'cgroup':'/tenant-a-b.slice/"
+                "docker-1.scope'},"
+                "{'cgroup':'/unassigned.slice/docker-1.scope'},{'cgroup':'/a*.slice/docker-1.scope'},"
+                "{'cgroup':'/a "
+                "b.slice/docker-1.scope'},{'cgroup':'/.slice/docker-1.scope'},{'cgroup':'/-.slice/x.scope'}]",
+                "[{'cgroup':'/t.slice/t-a.slice/t-a-b.slice/x.scope'},{'cgroup':'/t.slice/t-a.slice/"
+                "y.scope'}]",
+                "[{'cgroup':'/user.slice/user-1000.slice/user@1000.service/x.scope','rootless':true},"
+                "{'cgroup':'/user.slice/user-0.slice/x.scope'},{'cgroup':'/user.slice/user-99999999999.slice/"
+                "x.scope'}]",
+                "[{'cgroup':'/system.slice/a.scope','labels':{'com.docker.compose.project':'..'}},"
+                "{'cgroup':'/system.slice/b.scope','labels':{'com.docker.compose.project':'"
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}},"
+                "{'cgroup':'/system.slice/"
+                "c.scope','labels':{'com.docker.compose.project':'ok'},'usage':{'memory_bytes':"
+                "9223372036854775807,'tasks':9223372036854775807,'cpu_usec':1}}]",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+                _cleanup_buf_ Buf text = BUF_INIT;
+                _cleanup_policy_ Policy *p = suggest(lists[i], &text);
+
+                assert_int_equal(p->host.values[PK_MODE].u, MODE_OBSERVE);
+                assert_null(policy_find_tenant(p, "evil"));
+                if (i == 3) { /* the outermost slice that holds some has them all */
+                        assert_int_equal(p->n_tenants, 1);
+                        assert_string_equal(p->tenants[0].name, "t-a");
+                }
+                if (i == 2) {
+                        assert_non_null(policy_find_tenant(p, "a_x2db"));
+                        assert_non_null(policy_find_tenant(p, "a-b"));
+                }
+                if (i == 4)
+                        assert_int_equal(p->n_tenants, 1);
+        }
+}
+
+/* 180 projects: a template alone is enough beyond a hundred. */
+static void test_suggest_many(void **state) {
+        _cleanup_buf_ Buf text = BUF_INIT;
+        _cleanup_policy_ Policy *p = NULL;
+        json_t *list = json_array();
+
+        (void)state;
+        for (int i = 0; i < 180; i++)
+                (void)json_array_append_new(list, json_pack("{s:o, s:{s:o}}", "cgroup",
+                                                            json_sprintf("/system.slice/docker-%d.scope", i),
+                                                            "labels", "com.docker.compose.project",
+                                                            json_sprintf("p%d", i)));
+        assert_int_equal(suggest_policy(list, NULL, 0, NULL, &text), 0);
+        p = parsed(buf_str(&text));
+        assert_int_equal(p->n_tenants, 0);
+        assert_int_equal(p->n_templates, 1);
+        assert_int_equal(p->templates[0].max_tenants, 500);
+        json_decref(list);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_status),       cmocka_unit_test(test_absent),
+                cmocka_unit_test(test_check),        cmocka_unit_test(test_lists),
+                cmocka_unit_test(test_show),         cmocka_unit_test(test_diff),
+                cmocka_unit_test(test_events),       cmocka_unit_test(test_doctor),
+                cmocka_unit_test(test_suggest),      cmocka_unit_test(test_suggest_hostile),
+                cmocka_unit_test(test_suggest_many),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
