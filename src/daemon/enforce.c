@@ -450,7 +450,7 @@ static void push(Guard *g, Target *t, ReconPlan *plan, usec_t now) {
 
 static void step(Guard *g, Target *t, usec_t now) {
         _cleanup_(recon_plan_deinit) ReconPlan plan = {};
-        bool evidence = t->evidence;
+        bool evidence = t->evidence, again = evidence && t->dirty;
         ReconInput in;
         int r = 0;
 
@@ -508,8 +508,10 @@ static void step(Guard *g, Target *t, usec_t now) {
                 recon_property_done(&t->recon, &plan.property, -ENOTCONN, now);
         else if (plan.push_property)
                 push(g, t, &plan, now);
-        else
-                (void)finished(g, t);
+        else if (finished(g, t))
+                return;
+        if (again) /* something was touched while the evidence was on its way: the files are to be read once more */
+                enforce_queue(g, t);
 }
 
 void enforce_work(Guard *g, usec_t now) {

@@ -274,10 +274,8 @@ static void on_reloading(void *user, bool active) {
         if (active)
                 return;
         g->last_reload = guard_now(g);
-        while ((t = map_next(&g->targets, &i))) {
-                t->have_properties = false;
+        while ((t = map_next(&g->targets, &i)))
                 enforce_queue(g, t);
-        }
 }
 
 static void on_manager(void *user) {
@@ -287,7 +285,6 @@ static void on_manager(void *user) {
 
         /* A new PID 1 or a new bus: units are the same, what we knew of them may not be. */
         while ((t = map_next(&g->targets, &i))) {
-                t->have_properties = false;
                 t->unit_state = TARGET_UNIT_UNKNOWN;
                 enforce_queue(g, t);
         }

@@ -375,6 +375,53 @@ static void save_last_good(Guard *g) {
 
 /* ---- taking a load into force ---- */
 
+/* A path that leads to no disk takes its limit along: said, or nobody would know. */
+static void warn_of_device(const LoadedPolicy *l, const LimitExpr *e, Diags *diags) {
+        const char *key = limit_info(e->limit)->key, *prefix = e->container ? "Container" : "";
+        const char *file = e->ref.file < l->policy->n_files ? l->policy->files[e->ref.file] : NULL;
+
+        for (size_t i = 0; e->device && i < l->n_devices; i++) {
+                const PolicyDevice *d = &l->devices[i];
+
+                if (!STR_EQ(d->path, e->device) || d->result == 0)
+                        continue;
+                if (d->result == BLOCK_NONE)
+                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
+                                  "%s%s: %s is on no block device: the limit cannot bite", prefix, key, e->device);
+                else if (d->result == BLOCK_MANY)
+                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
+                                  "%s%s: %s lies on several disks: %s as a whole is limited", prefix, key, e->device,
+                                  d->dev ? d->name : "none of them");
+                else if (d->result == BLOCK_GONE)
+                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
+                                  "%s%s: %s does not exist: the limit is left out", prefix, key, e->device);
+                else
+                        diags_add(diags, DIAG_WARNING, file, e->ref.line, "%s%s: %s cannot be resolved to a disk: %s",
+                                  prefix, key, e->device, strerror(-d->result));
+        }
+}
+
+static void warn_of_devices(const LoadedPolicy *l, const PolicySection *s, Diags *diags) {
+        for (size_t i = 0; i < s->n_limits; i++)
+                warn_of_device(l, &s->limits[i], diags);
+        for (size_t i = 0; i < s->n_container_limits; i++)
+                warn_of_device(l, &s->container_limits[i], diags);
+}
+
+static void warn_of_all_devices(const LoadedPolicy *l, Diags *diags) {
+        const Policy *p = l->policy;
+
+        warn_of_devices(l, &p->defaults, diags);
+        for (size_t i = 0; i < p->n_plans; i++)
+                warn_of_devices(l, &p->plans[i].section, diags);
+        for (size_t i = 0; i < p->n_templates; i++)
+                warn_of_devices(l, &p->templates[i].section, diags);
+        for (size_t i = 0; i < p->n_tenants; i++)
+                warn_of_devices(l, &p->tenants[i].section, diags);
+        for (size_t i = 0; i < p->n_containers; i++)
+                warn_of_devices(l, &p->containers[i].section, diags);
+}
+
 static char *warnings_of(Guard *g, const char *report) {
         _cleanup_(diags_deinit) Diags diags = {};
         _cleanup_buf_ Buf b = BUF_INIT;
@@ -382,6 +429,7 @@ static char *warnings_of(Guard *g, const char *report) {
 
         buf_puts(&b, report);
         ceiling_check_host(g->loaded->policy, &env, &diags);
+        warn_of_all_devices(g->loaded, &diags);
         (void)diags_format(&diags, &b);
         return buf_steal(&b);
 }

@@ -651,7 +651,6 @@ static void on_touched(void *user, TreeNode *node, const char *file) {
 
         if (!t || limit_file_from_name(file) < 0)
                 return;
-        t->have_properties = false; /* whoever wrote may have been PID 1 */
         enforce_queue(g, t);
 }
 
