@@ -5,24 +5,27 @@
  * took to get its ceiling (TasksMax=, since pids.max is the cheapest file to
  * write), and knows how little work that can be.
  *
- *   containers PARENT N TASKS SEED   cgroups as Docker's cgroupfs driver makes them, one after another
- *   burst PARENT N TASKS SEED        the same, all at once
- *   scopes SLICE N TASKS SEED        scopes as Docker's systemd driver makes them, one after another
- *   floor-write PARENT TASKS         holds whatever appears below PARENT, until killed
- *   floor-set PARENT TASKS           the same for units, through systemd
+ *   containers FLOOR PARENT N TASKS SEED   cgroups as Docker's cgroupfs driver makes them, one after another
+ *   burst FLOOR PARENT N TASKS SEED        the same, all at once
+ *   scopes SLICE SLICE N TASKS SEED        scopes as Docker's systemd driver makes them, one after another
+ *   floor-write FLOOR TASKS                holds whatever appears below FLOOR, until killed
+ *   floor-set SLICE TASKS                  the same through systemd, for scopes with the floor's names
  *
  * The two floors are the least that anybody could do who does not know of a
  * container before its cgroup is there: one inotify watch, one write (or one
  * call) for each new directory; no names, no policy, no ledger, no look at
- * what was there. Both guard and floor are measured by the same code, from the
- * same clock, in the same run: the ratio is the result.
+ * what was there. They run beside the guard, and every measurement is made
+ * twice in turn, once for each of the two: what else the machine does meanwhile
+ * (it is emulated, on a busy host) hits both alike, so that the ratio means
+ * something. The guard does not see the floor's containers: they are below a
+ * virtual machine's name, or have the name of an engine's helper.
  *
- * What is printed is microseconds, a line a container: for containers the time
- * from calling mkdir() to the value being in pids.max; for scopes from the
- * cgroup appearing to the value being in pids.max, and to systemd knowing it,
- * which shows as the drop-in that it writes; for burst one line, from the first
- * mkdir() to the last value. The engine's state files are there before, as
- * they are with Docker.
+ * What is printed is microseconds, the floor's first, a line a pair: for
+ * containers the time from calling mkdir() to the value being in pids.max; for
+ * scopes from the cgroup appearing to the value being in pids.max, and to
+ * systemd knowing it, which shows as the drop-in that it writes; for burst
+ * from the first mkdir() to the last value. The engine's state files are there
+ * before, as they are with Docker.
  */
 
 #include <fcntl.h>
@@ -46,7 +49,10 @@
 #define BURST_MAX 1000
 #define PATIENCE (20 * USEC_PER_SEC)
 /* Containers of a host do not come back to back: what a guard does behind its write is over by then. */
-#define GAP (50 * USEC_PER_MSEC)
+#define GAP (100 * USEC_PER_MSEC)
+#define SCOPE_GAP (400 * USEC_PER_MSEC)
+#define FLOOR_SCOPE "libpod-conmon-"
+#define SCOPE "docker-"
 
 static usec_t clock_now(void) {
         struct timespec ts;
@@ -191,7 +197,7 @@ static int watch_at(int inotify, int dirfd, const char *name, uint32_t mask) {
 
 /* ---- containers ---- */
 
-static int measure_container(int parent, const char *id, uint64_t tasks) {
+static int measure_container(int parent, const char *id, uint64_t tasks, usec_t *ret) {
         _cleanup_fd_ int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
         char file[ID_LEN + 16];
         usec_t start;
@@ -208,30 +214,34 @@ static int measure_container(int parent, const char *id, uint64_t tasks) {
                 r = wait_news(inotify, start + PATIENCE);
         if (r < 0)
                 return r;
-        (void)printf("%llu\n", (unsigned long long)(clock_now() - start));
+        *ret = clock_now() - start;
+        nap(GAP);
         return 0;
 }
 
-static int containers(const char *path, size_t n, uint64_t tasks, uint64_t seed) {
-        _cleanup_fd_ int parent = open_cgroup(path);
+static int containers(const char *floor_path, const char *path, size_t n, uint64_t tasks, uint64_t seed) {
+        _cleanup_fd_ int floor = open_cgroup(floor_path), parent = open_cgroup(path);
 
-        if (parent < 0)
-                return fail(path, parent);
+        if (floor < 0 || parent < 0)
+                return fail(path, MIN_OF(floor, parent));
         for (size_t i = 0; i < n; i++) {
+                usec_t least = 0, guard = 0;
                 char id[ID_LEN + 1];
                 int r;
 
                 make_id(seed, i, id);
-                r = measure_container(parent, id, tasks);
+                r = measure_container(floor, id, tasks, &least);
+                if (r >= 0)
+                        r = measure_container(parent, id, tasks, &guard);
                 if (r < 0)
                         return fail(id, r);
-                nap(GAP);
+                (void)printf("%llu %llu\n", (unsigned long long)least, (unsigned long long)guard);
         }
         return 0;
 }
 
 /* The last value is looked for with a look a millisecond: watches would be work between the mkdirs. */
-static int burst(const char *path, size_t n, uint64_t tasks, uint64_t seed) {
+static int measure_burst(const char *path, size_t n, uint64_t tasks, uint64_t seed, usec_t *ret) {
         static char ids[BURST_MAX][ID_LEN + 1];
         _cleanup_fd_ int parent = open_cgroup(path);
         usec_t start;
@@ -250,8 +260,20 @@ static int burst(const char *path, size_t n, uint64_t tasks, uint64_t seed) {
                                 return fail(ids[i], -ETIMEDOUT);
                         nap(USEC_PER_MSEC);
                 }
-        (void)printf("%llu\n", (unsigned long long)(clock_now() - start));
+        *ret = clock_now() - start;
         return 0;
+}
+
+static int burst(const char *floor, const char *path, size_t n, uint64_t tasks, uint64_t seed) {
+        usec_t least = 0, guard = 0;
+        int r;
+
+        r = measure_burst(floor, n, tasks, seed, &least);
+        if (r >= 0)
+                r = measure_burst(path, n, tasks, seed, &guard);
+        if (r >= 0)
+                (void)printf("%llu %llu\n", (unsigned long long)least, (unsigned long long)guard);
+        return r;
 }
 
 /* ---- scopes ---- */
@@ -273,7 +295,7 @@ typedef struct Seen {
 } Seen;
 
 static void look(int inotify, int parent, const char *name, uint64_t tasks, bool *dropin_watched, Seen *s) {
-        char path[sizeof(TRANSIENT) + ID_LEN + 64], file[ID_LEN + 32];
+        char path[sizeof(TRANSIENT) + ID_LEN + 64], file[ID_LEN + 64];
         struct stat st;
 
         if (s->appeared == 0 && fstatat(parent, name, &st, 0) == 0) {
@@ -292,15 +314,21 @@ static void look(int inotify, int parent, const char *name, uint64_t tasks, bool
 }
 
 static int measure_scope(sd_bus *bus, int parent, const char *slice, const char *name, uint64_t tasks,
-                         pid_t pid) {
-        _cleanup_fd_ int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+                         Seen *ret) {
+        _cleanup_fd_ int inotify = -1;
         usec_t deadline = clock_now() + PATIENCE;
         bool dropin_watched = false;
+        pid_t pid = fork();
         Seen s = {};
         int r;
 
-        if (inotify < 0 || inotify_add_watch(inotify, TRANSIENT, IN_CREATE) < 0)
-                return -errno;
+        if (pid == 0) {
+                (void)pause(); /* until the scope is killed */
+                _exit(0);
+        }
+        inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC); /* after fork(): the child would keep it */
+        if (pid < 0 || inotify < 0 || inotify_add_watch(inotify, TRANSIENT, IN_CREATE) < 0)
+                return fail(TRANSIENT, -errno);
         r = watch_at(inotify, parent, ".", IN_CREATE);
         if (r >= 0)
                 r = start_scope(bus, name, slice, pid);
@@ -311,13 +339,14 @@ static int measure_scope(sd_bus *bus, int parent, const char *slice, const char 
                 r = wait_news(inotify, deadline);
         }
         if (r < 0)
-                return r;
-        (void)printf("%llu %llu\n", (unsigned long long)(s.held - s.appeared),
-                     (unsigned long long)(s.known - s.appeared));
+                return fail(name, r);
+        nap(SCOPE_GAP);
+        *ret = s;
         return 0;
 }
 
 static int scopes(const char *slice, size_t n, uint64_t tasks, uint64_t seed) {
+        static const char *const prefixes[] = { FLOOR_SCOPE, SCOPE };
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         _cleanup_free_ char *path = NULL;
         _cleanup_fd_ int parent = -1;
@@ -334,21 +363,20 @@ static int scopes(const char *slice, size_t n, uint64_t tasks, uint64_t seed) {
         if (r < 0)
                 return fail("system bus", r);
         for (size_t i = 0; i < n; i++) {
-                char id[ID_LEN + 1], name[ID_LEN + 16];
-                pid_t pid = fork();
+                Seen seen[ARRAY_SIZE(prefixes)] = {};
+                char id[ID_LEN + 1], name[ID_LEN + 32];
 
-                if (pid < 0)
-                        return fail("fork", -errno);
-                if (pid == 0) {
-                        (void)pause();
-                        _exit(0);
-                }
                 make_id(seed, i, id);
-                (void)snprintf(name, sizeof(name), "docker-%s.scope", id);
-                r = measure_scope(bus, parent, slice, name, tasks, pid);
-                if (r < 0)
-                        return fail(name, r);
-                nap(GAP);
+                for (size_t k = 0; k < ARRAY_SIZE(prefixes); k++) {
+                        (void)snprintf(name, sizeof(name), "%s%s.scope", prefixes[k], id);
+                        r = measure_scope(bus, parent, slice, name, tasks, &seen[k]);
+                        if (r < 0)
+                                return r;
+                }
+                (void)printf("%llu %llu %llu %llu\n", (unsigned long long)(seen[0].held - seen[0].appeared),
+                             (unsigned long long)(seen[1].held - seen[1].appeared),
+                             (unsigned long long)(seen[0].known - seen[0].appeared),
+                             (unsigned long long)(seen[1].known - seen[1].appeared));
         }
         return 0;
 }
@@ -367,6 +395,8 @@ static int floor_set(int parent _unused_, const char *name, const char *tasks, s
         uint64_t value;
         int r;
 
+        if (strncmp(name, FLOOR_SCOPE, strlen(FLOOR_SCOPE)) != 0)
+                return 0; /* the guard's */
         r = num_parse_u64(tasks, &value);
         if (r >= 0)
                 r = sd_bus_call_method(bus, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
@@ -413,8 +443,8 @@ int main(int argc, char **argv) {
 
         if (argc == 4 && (STR_EQ(argv[1], "floor-write") || STR_EQ(argv[1], "floor-set")))
                 return run_floor(argv[2], argv[3], STR_EQ(argv[1], "floor-set")) < 0;
-        if (argc != 6 || num_parse_u64(argv[3], &n) < 0 || num_parse_u64(argv[4], &tasks) < 0 ||
-            num_parse_u64(argv[5], &seed) < 0 || n > BURST_MAX) {
+        if (argc != 7 || num_parse_u64(argv[4], &n) < 0 || num_parse_u64(argv[5], &tasks) < 0 ||
+            num_parse_u64(argv[6], &seed) < 0 || n > BURST_MAX) {
                 (void)fprintf(stderr, "discovery: see the head of bench/discovery.c\n");
                 return 2;
         }
@@ -425,11 +455,11 @@ int main(int argc, char **argv) {
                                &(struct sched_param){ .sched_priority = 1 }) < 0)
                 return fail("sched_setscheduler", -errno) < 0;
         if (STR_EQ(argv[1], "containers"))
-                return containers(argv[2], n, tasks, seed) < 0;
+                return containers(argv[2], argv[3], n, tasks, seed) < 0;
         if (STR_EQ(argv[1], "burst"))
-                return burst(argv[2], n, tasks, seed) < 0;
+                return burst(argv[2], argv[3], n, tasks, seed) < 0;
         if (STR_EQ(argv[1], "scopes"))
-                return scopes(argv[2], n, tasks, seed) < 0;
+                return scopes(argv[3], n, tasks, seed) < 0;
         (void)fprintf(stderr, "discovery: unknown measurement %s\n", argv[1]);
         return 2;
 }

@@ -1,10 +1,12 @@
 #!/bin/bash
 # How long a new container is without its ceiling, and what finding it costs: bailiffd beside the least
-# that anybody could do (the floors of bench/discovery.c), by turns, in one run of one machine. The
-# ratios are the result: absolute times are those of an emulated CPU.
+# that anybody could do (the floors of bench/discovery.c), container by container in turn, in one machine.
+# The ratios are the result: absolute times are those of an emulated CPU on a busy host.
 #
-#   bench/<64 hex digits>              as Docker's cgroupfs driver makes them: a direct write
-#   bench.slice/docker-<id>.scope      as its systemd driver makes them: a write, and a call to systemd
+#   bench/<64 hex digits>                   as Docker's cgroupfs driver makes them: a direct write
+#   bench.slice/docker-<id>.scope           as its systemd driver makes them: a write, and a call to systemd
+#   machine-qemu-1-floor.scope/<64 hex>     the floor's, which the guard leaves alone: a virtual machine's
+#   bench.slice/libpod-conmon-<id>.scope    the same: an engine's helper
 #
 # ./dev bench vm-discovery prints Markdown rows, for the README's "Measured".
 #
@@ -17,26 +19,24 @@ trap - EXIT  # no points, no plan
 
 BENCH=/usr/lib/bailiff/bench/discovery
 TASKS=1234
-ROUNDS=3
-COUNT=100  # containers a round
-SCOPES=40
-BURST=200
+COUNT=200   # containers, one after another
+SCOPES=80
+BURSTS=5
+BURST=200   # containers at once
+FLOOR=machine-qemu-1-floor.scope
 RESULTS=$(mktemp -d)
 seed=0
 
-# ---- the two contestants
+# ---- the contestants
 
 floor_pid=''
-CPU_OF=''  # cgroup whose CPU time counts
 
 floor_start() {  # floor-write|floor-set PARENT
 	local line
-	mkdir -p $CGROOT/floor
-	exec {floor_out}< <(in_cgroup floor $BENCH "$1" "$2" $TASKS)
+	exec {floor_out}< <(in_cgroup bench-floor $BENCH "$1" "$2" $TASKS)
 	floor_pid=$!
 	read -r -u "$floor_out" line
 	[ "$line" = ready ]
-	CPU_OF=floor
 }
 
 floor_stop() {
@@ -45,93 +45,65 @@ floor_stop() {
 	wait "$floor_pid" || :
 }
 
-bailiff_start() {
-	systemctl start bailiffd.service
-	until_true 20 'bailiffctl status >/dev/null 2>&1 || [ ! -x /usr/bin/bailiffctl ]'
-	nap 2  # the tree is read, what ran before is settled
-	CPU_OF=bailiff.slice
-}
-
-bailiff_stop() { systemctl stop bailiffd.service; }
-
 # ---- measuring
 
 cpu_usec() { cg_key "$1" cpu.stat usage_usec; }
 
-# CPU time counts until all is quiet: what a guard does behind its write is part of the price.
-measure() {  # WHO WHAT VERB PARENT COUNT
-	local before systemd_before
+# What both used is counted until all is quiet, for what a guard does behind its write is part of the
+# price; its slow beat, which it has without any container, is taken off.
+measure() {  # WHAT VERB FLOOR PARENT COUNT
+	local start=$EPOCHREALTIME floor guard us
 	seed=$((seed + 1))
-	before=$(cpu_usec $CPU_OF)
-	systemd_before=$(cpu_usec init.scope)
-	$BENCH "$3" "$4" "$5" $TASKS $seed >>"$RESULTS/$1.$2"
+	floor=$(cpu_usec bench-floor) guard=$(cpu_usec bailiff.slice)
+	$BENCH "$2" "$3" "$4" "$5" $TASKS $seed >>"$RESULTS/$1"
 	nap 1
-	echo $((($(cpu_usec $CPU_OF) - before) / $5)) >>"$RESULTS/$1.$2.cpu"
-	echo $((($(cpu_usec init.scope) - systemd_before) / $5)) >>"$RESULTS/$1.$2.pid1"
+	us=$((${EPOCHREALTIME/./} - ${start/./}))
+	guard=$(($(cpu_usec bailiff.slice) - guard - us / 1000 * idle / 1000))
+	floor=$(($(cpu_usec bench-floor) - floor))
+	echo $((floor / $5)) $((guard / $5)) >>"$RESULTS/$1.cpu"
 }
 
 remove_containers() {
-	find $CGROOT/bench -mindepth 1 -depth -type d -exec rmdir {} +
+	find $CGROOT/bench $CGROOT/$FLOOR -mindepth 1 -depth -type d -exec rmdir {} +
 	rm -rf /var/lib/docker/containers/*
-}
-
-remove_scopes() {
-	echo 1 >$CGROOT/bench.slice/cgroup.kill
-	until_true 60 "! compgen -G '$CGROOT/bench.slice/*.scope' >/dev/null"
-	rm -rf /var/lib/docker/containers/*
-}
-
-direct_round() {  # WHO
-	measure "$1" direct containers /bench $COUNT
-	remove_containers
-	measure "$1" burst burst /bench $BURST
-	remove_containers
-}
-
-scopes_round() {  # WHO
-	measure "$1" scopes scopes bench.slice "$SCOPES"
-	cut -d ' ' -f 1 "$RESULTS/$1.scopes" >"$RESULTS/$1.kernel"
-	cut -d ' ' -f 2 "$RESULTS/$1.scopes" >"$RESULTS/$1.systemd"
-	remove_scopes
 }
 
 # ---- the table
 
-percentile() {  # FILE PERCENT: nearest rank
+percentile() {  # FILE COLUMN PERCENT: nearest rank
 	local -a values
-	mapfile -t values < <(sort -n "$1")
-	echo "${values[(${#values[@]} * $2 + 99) / 100 - 1]}"
+	mapfile -t values < <(cut -d ' ' -f "$2" "$1" | sort -n)
+	echo "${values[(${#values[@]} * $3 + 99) / 100 - 1]}"
 }
 
 ms() { printf '%d.%02d ms' $(($1 / 1000)) $(($1 / 10 % 100)); }
 
-row() {  # TEXT NAME PERCENT
-	local floor bailiff ratio
-	floor=$(percentile "$RESULTS/floor.$2" "$3")
-	bailiff=$(percentile "$RESULTS/bailiff.$2" "$3")
-	ratio=$((bailiff * 10 / (floor > 0 ? floor : 1)))
-	printf '| %s | %s | %s | %d.%d |\n' "$1" "$(ms "$floor")" "$(ms "$bailiff")" $((ratio / 10)) $((ratio % 10))
+row() {  # TEXT NAME COLUMN PERCENT: the guard's column is behind the floor's
+	local floor guard ratio
+	floor=$(percentile "$RESULTS/$2" "$3" "$4")
+	guard=$(percentile "$RESULTS/$2" $(($3 + 1)) "$4")
+	ratio=$((guard * 10 / (floor > 0 ? floor : 1)))
+	printf '| %s | %s | %s | %d.%d |\n' "$1" "$(ms "$floor")" "$(ms "$guard")" $((ratio / 10)) $((ratio % 10))
 }
 
 table() {
-	local read_version
-	read -r _ _ read_version _ </proc/version
+	local version
+	read -r _ _ version _ </proc/version
 	cat <<-EOF
 
-	| kernel $read_version, emulated | floor | bailiffd | ratio |
+	| kernel $version, emulated | floor | bailiffd | ratio |
 	|---|---|---|---|
 	EOF
-	row "container's mkdir → ceiling in force, median of $((ROUNDS * COUNT))" direct 50
-	row "the same, p99" direct 99
-	row "$BURST mkdirs at once → all held, median of $ROUNDS" burst 50
-	row "scope appears → ceiling in force, median of $((ROUNDS * SCOPES))" kernel 50
-	row "the same, p99" kernel 99
-	row "scope appears → systemd knows it, median" systemd 50
-	row "the same, p99" systemd 99
-	row "CPU time of the guard a container, direct" direct.cpu 50
-	row "CPU time of the guard a container, in the burst" burst.cpu 50
-	row "CPU time of the guard a scope" scopes.cpu 50
-	row "CPU time of PID 1 a scope (starting it included)" scopes.pid1 50
+	row "direct write: mkdir → ceiling in force, median of $COUNT" direct 1 50
+	row "the same, p99" direct 1 99
+	row "$BURST mkdirs at once → all held, median of $BURSTS" burst 1 50
+	row "scope: its cgroup appears → ceiling in force, median of $SCOPES" scopes 1 50
+	row "the same, p99" scopes 1 99
+	row "scope: its cgroup appears → systemd knows the ceiling, median" scopes 3 50
+	row "the same, p99" scopes 3 99
+	row "CPU time a container, direct write" direct.cpu 1 50
+	row "CPU time a container, in the burst" burst.cpu 1 50
+	row "CPU time a scope (without PID 1's)" scopes.cpu 1 50
 }
 
 # ---- the run
@@ -144,21 +116,27 @@ Mode=ceilings
 [Defaults]
 ContainerTasksMax=$TASKS
 EOF
-mkdir -p /var/lib/docker/containers /run/systemd/transient $CGROOT/bench
-echo "+cpu +memory +io +pids" >$CGROOT/bench/cgroup.subtree_control
-systemctl start dbus.service bench.slice
+mkdir -p /var/lib/docker/containers /run/systemd/transient $CGROOT/{bench,bench-floor,$FLOOR}
+for dir in bench $FLOOR; do echo "+cpu +memory +io +pids" >$CGROOT/$dir/cgroup.subtree_control; done
+systemctl start dbus.service bench.slice bailiffd.service
+nap 3  # the tree is read, what ran before is settled
+idle=$(cpu_usec bailiff.slice) start=$EPOCHREALTIME
+nap 5
+idle=$((($(cpu_usec bailiff.slice) - idle) * 1000 / ((${EPOCHREALTIME/./} - ${start/./}) / 1000)))  # µs a second
 
-for ((round = 1; round <= ROUNDS; round++)); do
-	echo "# round $round of $ROUNDS" >&2
-	floor_start floor-write /bench
-	direct_round floor
-	floor_stop
-	floor_start floor-set /bench.slice
-	scopes_round floor
-	floor_stop
-	bailiff_start
-	direct_round bailiff
-	scopes_round bailiff
-	bailiff_stop
+floor_start floor-write /$FLOOR
+echo "# $COUNT containers, one after another" >&2
+measure direct containers /$FLOOR /bench $COUNT
+remove_containers
+for ((i = 1; i <= BURSTS; i++)); do
+	echo "# burst $i of $BURSTS" >&2
+	measure burst burst /$FLOOR /bench $BURST
+	remove_containers
+	nap 2
 done
+floor_stop
+floor_start floor-set /bench.slice
+echo "# $SCOPES scopes" >&2
+measure scopes scopes bench.slice bench.slice $SCOPES
+floor_stop
 table

@@ -371,10 +371,12 @@ void recon_property_done(Recon *r, const LimitSet *values, int result, usec_t no
         const bool again = r->last_push != 0 && now - r->last_push <= r->push_backoff + RECON_FIGHT_WINDOW;
 
         if (r->property_in_flight) {
-                /* PID 1 pays for each call: the second within a minute waits, and so on. */
-                r->push_backoff = again || result < 0 ? recon_backoff(again ? r->push_backoff : 0) : 0;
-                r->push_not_before = now + r->push_backoff;
-                r->last_push = MAX_OF(now, (usec_t)1);
+                if (result != -ECANCELED) { /* PID 1 was called */
+                        /* It pays for each call: the second within a minute waits, and so on. */
+                        r->push_backoff = again || result < 0 ? recon_backoff(again ? r->push_backoff : 0) : 0;
+                        r->push_not_before = now + r->push_backoff;
+                        r->last_push = MAX_OF(now, (usec_t)1);
+                }
                 r->property_in_flight = false;
         }
         if (result < 0)

@@ -273,7 +273,7 @@ int recon_step(Recon *r, const ReconInput *in, ReconPlan *plan);
  * appends events (REPAIRED, FIGHT, SET, GIVEN_BACK, REFUSED) and remember to out. -ENOMEM: the outcome is noted, an event may be lost. */
 int recon_wrote(Recon *r, LimitKnob knob, uint64_t value, bool give_back, int result, usec_t now,
                 ReconPlan *out);
-/* Outcome of SetUnitProperties: 0, negative errno, or 1 (the unit is gone). values: both sets of the plan (or one after the other with
+/* Outcome of SetUnitProperties: 0, negative errno (-ECANCELED: it was not called after all), or 1 (the unit is gone). values: both sets of the plan (or one after the other with
  * the same result and now). */
 void recon_property_done(Recon *r, const LimitSet *values, int result, usec_t now);
 /* After SetUnitProperties: values that it wiped although nobody meant to: those without a property, and our leases. before/after: kernel

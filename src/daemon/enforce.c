@@ -435,12 +435,15 @@ static void push(Guard *g, Target *t, ReconPlan *plan, usec_t now) {
         if (r >= 0)
                 r = cg_read_limits(t->node->fd, &t->before_push, &t->have_files);
         if (r == 0 && !still_as_planned(t))
-                r = -EAGAIN;
+                r = -ECANCELED; /* somebody wrote meanwhile: plan anew, at once */
         if (r == 0)
                 r = manager_set_limits(g->manager, &t->unit, &t->pushed, 0, pushed, g, t->id);
         if (r != 0) {
                 recon_property_done(&t->recon, &t->pushed, r, now);
-                again_at(t, now + BUSY_AGAIN);
+                if (r == -ECANCELED)
+                        enforce_queue(g, t);
+                else
+                        again_at(t, now + BUSY_AGAIN);
                 return;
         }
         t->busy = TARGET_PUSHING;
