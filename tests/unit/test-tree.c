@@ -113,6 +113,8 @@ static void open_tree(Fixture *f) {
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(*f));
 
+        if (!f)
+                return -1;
         *state = f;
         (void)snprintf(f->root, sizeof(f->root), "/dev/shm/bailiff-tree-XXXXXX"); /* much faster */
         if (getenv("BAILIFF_TEST_DISK") || !mkdtemp(f->root)) {
