@@ -465,6 +465,11 @@ static void step(Guard *g, Target *t, usec_t now) {
         t->next = now + GUARD_RELOOK_USEC;
         if (!t->reconciled && t->recon.n == 0)
                 return;
+        /* PID 1 makes the cgroup first and writes the unit's limits after: between the two we would only be overwritten. */
+        if (now < t->birth_due) {
+                again_at(t, t->birth_due);
+                return;
+        }
         /* Names mostly come within milliseconds; the strictest candidate's limits would only be written to be lifted again. */
         if (t->container && t->names_pending && now < t->names_due) {
                 again_at(t, t->names_due);

@@ -102,6 +102,7 @@ struct Target {
         bool names_pending;
         unsigned names_tries;
         bool found; /* announced */
+        usec_t birth_due; /* PID 1 is still writing what the new unit asks for: not before then */
         usec_t names_due; /* until then a new container waits for its names, then the strictest candidate holds it */
         usec_t names_again; /* ask once more, USEC_INFINITY: not */
 
@@ -182,6 +183,8 @@ typedef struct Event {
 #define GUARD_RELOOK_USEC (30 * USEC_PER_SEC)
 #define GUARD_RESCAN_USEC (60 * USEC_PER_SEC)
 #define GUARD_NAMES_USEC (250 * USEC_PER_MSEC)
+#define GUARD_BIRTH_USEC (100 * USEC_PER_MSEC)
+#define GUARD_BIRTH_QUIET_USEC (20 * USEC_PER_MSEC)
 #define GUARD_SETTLE_USEC (2 * USEC_PER_SEC)
 
 typedef struct SavedHold { /* of an earlier run, until its cgroup appears */

@@ -593,6 +593,8 @@ static void on_appeared(void *user, TreeNode *node) {
         if (!t->info) {
                 t->names_pending = true;
                 t->names_due = guard_now(g) + GUARD_NAMES_USEC;
+                if (g->settled && (ends_with(node->path, ".scope") || ends_with(node->path, ".service")))
+                        t->birth_due = guard_now(g) + GUARD_BIRTH_USEC;
                 adopt(g, t);
                 world_ask_names(g, t, guard_now(g));
         }
@@ -651,6 +653,8 @@ static void on_touched(void *user, TreeNode *node, const char *file) {
 
         if (!t || limit_file_from_name(file) < 0)
                 return;
+        if (guard_now(g) < t->birth_due) /* that is PID 1 at it: soon done */
+                t->birth_due = MIN_OF(t->birth_due, guard_now(g) + GUARD_BIRTH_QUIET_USEC);
         enforce_queue(g, t);
 }
 
