@@ -11,10 +11,10 @@
 #include "macro.h"
 
 enum { /* cgroup controllers */
-        CONTROLLER_CPU = 1,
-        CONTROLLER_IO = 2,
-        CONTROLLER_MEMORY = 4,
-        CONTROLLER_PIDS = 8,
+       CONTROLLER_CPU = 1,
+       CONTROLLER_IO = 2,
+       CONTROLLER_MEMORY = 4,
+       CONTROLLER_PIDS = 8,
 };
 
 typedef struct HostFacts {

@@ -61,8 +61,8 @@ static bool read_dev(int dirfd, const char *name, dev_t *ret) {
         if (n < 0)
                 return false;
         end = text + n;
-        if (num_scan_u64(&p, end, &maj) < 0 || p == end || *p++ != ':' ||
-            num_scan_u64(&p, end, &min) < 0 || maj > UINT32_MAX || min > UINT32_MAX)
+        if (num_scan_u64(&p, end, &maj) < 0 || p == end || *p++ != ':' || num_scan_u64(&p, end, &min) < 0 ||
+            maj > UINT32_MAX || min > UINT32_MAX)
                 return false;
         *ret = makedev((unsigned)maj, (unsigned)min);
         return true;
@@ -349,7 +349,8 @@ static int resolve(const char *proc, const char *sys, int sysfd, const char *pat
         int r;
 
         /* No automount for our sake, and no question to a file server. */
-        if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &stx) < 0) {
+        if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &stx) <
+            0) {
                 if (errno != ENOENT && errno != ENOTDIR)
                         return -errno;
                 return find_by_name(sysfd, path, &dev) ? set_disk(sysfd, sys, dev, false, b) : BLOCK_GONE;
@@ -363,8 +364,8 @@ static int resolve(const char *proc, const char *sys, int sysfd, const char *pat
                 (void)snprintf(b->fstype, sizeof(b->fstype), "%s", place.fstype);
         b->writeback = has_writeback(place.fstype);
         if (place.upper)
-                return depth < OVERLAY_DEPTH_MAX ? resolve(proc, sys, sysfd, place.upper, depth + 1, b) :
-                                                   -ELOOP;
+                return depth < OVERLAY_DEPTH_MAX ? resolve(proc, sys, sysfd, place.upper, depth + 1, b)
+                                                 : -ELOOP;
         if (stx.stx_dev_major != 0)
                 dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
         else if (!place.source || !find_node(sysfd, place.source, &dev))

@@ -362,9 +362,7 @@ static bool is_delegated(int fd, const char *name) {
         return errno != ENODATA && errno != EOPNOTSUPP;
 }
 
-static int open_errno(void) {
-        return errno == ENOENT || errno == ENODEV ? CG_GONE : -errno;
-}
+static int open_errno(void) { return errno == ENOENT || errno == ENODEV ? CG_GONE : -errno; }
 
 int cg_read_trust(int rootfd, const char *path, CgTrust *ret) {
         CgTrust trust = { .root_owned = true };
@@ -390,8 +388,7 @@ int cg_read_trust(int rootfd, const char *path, CgTrust *ret) {
                 name[end - p] = '\0';
                 if (STR_EQ(name, ".") || STR_EQ(name, ".."))
                         return -EINVAL;
-                next = openat(fd, name,
-                              (*end ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                next = openat(fd, name, (*end ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                 if (next < 0)
                         return open_errno();
                 (void)fd_close(fd);

@@ -113,9 +113,9 @@ static uint32_t read_controllers(int dirfd, const char *name) {
 
 /* A v1 hierarchy that holds a controller; systemd's named one holds none. */
 static bool is_v1_controllers(const Mount *m) {
-        static const char *const names[] = { "cpu", "cpuacct", "cpuset", "memory", "blkio", "pids",
-                                             "devices", "freezer", "hugetlb", "net_cls", "net_prio",
-                                             "perf_event", "rdma", "misc", "debug" };
+        static const char *const names[] = { "cpu",      "cpuacct",    "cpuset",  "memory",  "blkio",
+                                             "pids",     "devices",    "freezer", "hugetlb", "net_cls",
+                                             "net_prio", "perf_event", "rdma",    "misc",    "debug" };
 
         if (!STR_EQ(m->fstype, "cgroup"))
                 return false;

@@ -25,7 +25,8 @@ int host_read(const char *cgroup_root, const char *proc, const char *sys, HostFa
  */
 enum {
         BLOCK_NONE = 1, /* no block device below (tmpfs, overlay without one, zfs, network) */
-        BLOCK_MANY = 2, /* several disks (md, btrfs raid, lvm striping): ret has the top device, which the kernel accepts for bio-based dm/md too */
+        BLOCK_MANY =
+                2, /* several disks (md, btrfs raid, lvm striping): ret has the top device, which the kernel accepts for bio-based dm/md too */
         BLOCK_GONE = 3, /* no such path */
 };
 typedef struct BlockDevice {

@@ -48,8 +48,8 @@ static int parse_dev(const char *s, dev_t *ret) {
         const char *end = s + strlen(s);
         uint64_t maj, min;
 
-        if (num_scan_u64(&s, end, &maj) < 0 || s == end || *s++ != ':' ||
-            num_scan_u64(&s, end, &min) < 0 || s != end || maj > UINT32_MAX || min > UINT32_MAX)
+        if (num_scan_u64(&s, end, &maj) < 0 || s == end || *s++ != ':' || num_scan_u64(&s, end, &min) < 0 ||
+            s != end || maj > UINT32_MAX || min > UINT32_MAX)
                 return -EINVAL;
         *ret = makedev((unsigned)maj, (unsigned)min);
         return 0;

@@ -348,8 +348,8 @@ static bool release_id(Tree *t, const Node *parent, uint64_t id) {
 }
 
 /* Takes over fd; the node is in the tree and reported afterwards. */
-static int adopt(Tree *t, Node *parent, const char *path, int take_fd, const struct stat *st,
-                 TreeClass class, Account *account) {
+static int adopt(Tree *t, Node *parent, const char *path, int take_fd, const struct stat *st, TreeClass class,
+                 Account *account) {
         _cleanup_fd_ int fd = take_fd;
         _cleanup_(cleanup_node_free) Node *n = NULL;
         size_t len = strlen(path);
@@ -508,8 +508,8 @@ static void read_entries(Tree *t, Node *n, int fd, size_t *budget) {
                         const struct dirent64 *d = (const struct dirent64 *)(const void *)(t->dirents + i);
 
                         i += d->d_reclen;
-                        if ((d->d_type != DT_DIR && d->d_type != DT_UNKNOWN) ||
-                            STR_EQ(d->d_name, ".") || STR_EQ(d->d_name, ".."))
+                        if ((d->d_type != DT_DIR && d->d_type != DT_UNKNOWN) || STR_EQ(d->d_name, ".") ||
+                            STR_EQ(d->d_name, ".."))
                                 continue;
                         if (settle_child(t, n, d->d_name, d->d_ino) && *budget > 0)
                                 (*budget)--;
@@ -689,8 +689,7 @@ static int dispatch(Tree *t, bool *ret_more) {
         }
         if (result < 0)
                 return result;
-        *ret_more = !TAILQ_EMPTY(&t->queue) ||
-                    (ioctl(t->inotify_fd, FIONREAD, &pending) == 0 && pending > 0);
+        *ret_more = !TAILQ_EMPTY(&t->queue) || (ioctl(t->inotify_fd, FIONREAD, &pending) == 0 && pending > 0);
         return 0;
 }
 

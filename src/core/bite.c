@@ -89,7 +89,8 @@ static void tell_protection(const Teller *t, const LimitEntry *e, const BiteFact
         if (e->value == 0 || f->parent_protection >= e->value)
                 return;
         if (f->parent_protection == 0)
-                tell(t, e->knob, "inert, the parent protects nothing (neither MemoryMin nor MemoryLow there)");
+                tell(t, e->knob,
+                     "inert, the parent protects nothing (neither MemoryMin nor MemoryLow there)");
         else
                 tell(t, e->knob, "only %s of %s, the parent protects no more",
                      value_format_bytes(f->parent_protection, have, sizeof(have)),
@@ -118,8 +119,9 @@ static void tell_weak(const Teller *t, const LimitEntry *e, const BiteFacts *f) 
         case LIMIT_IO_WRITE_BANDWIDTH_MAX:
         case LIMIT_IO_WRITE_IOPS_MAX:
                 if (f->device_writeback && !f->device_writeback(f->user, e->knob.dev))
-                        tell(t, e->knob, "only direct writes, no file system on that disk charges buffered ones to "
-                                         "whoever wrote them (ext4, btrfs, f2fs and xfs do)");
+                        tell(t, e->knob,
+                             "only direct writes, no file system on that disk charges buffered ones to "
+                             "whoever wrote them (ext4, btrfs, f2fs and xfs do)");
                 break;
         default:
                 break;
@@ -187,20 +189,23 @@ static void check_sums(const Sums *s, const HostFacts *host, Diags *diags) {
         value_format_bytes(host->memory_bytes, have, sizeof(have));
         if (host->memory_bytes > 0 && s->memory_min > host->memory_bytes)
                 diags_add(diags, DIAG_WARNING, NULL, 0,
-                          "MemoryMin: the tenants' guarantees sum up to %s%s, more than this host's %s of memory: they "
+                          "MemoryMin: the tenants' guarantees sum up to %s%s, more than this host's %s of "
+                          "memory: they "
                           "cannot all be kept",
                           value_format_bytes(s->memory_min, sum, sizeof(sum)), each[s->template[0]], have);
         if (host->memory_bytes > 0 && s->memory_max > host->memory_bytes) {
                 tenths = num_muldiv(s->memory_max, 10, host->memory_bytes);
                 diags_add(diags, DIAG_WARNING, NULL, 0,
-                          "MemoryMax: the tenants' ceilings sum up to %s%s, %llu.%llu times this host's %s of memory "
+                          "MemoryMax: the tenants' ceilings sum up to %s%s, %llu.%llu times this host's %s "
+                          "of memory "
                           "(overcommitted)",
                           value_format_bytes(s->memory_max, sum, sizeof(sum)), each[s->template[1]],
                           (unsigned long long)tenths / 10, (unsigned long long)tenths % 10, have);
         }
         if (cpus > 0 && s->cpu_guarantee > cpus)
                 diags_add(diags, DIAG_WARNING, NULL, 0,
-                          "CPUGuarantee: the tenants' guarantees sum up to %llu%%%s, more than the %llu%% of this host's "
+                          "CPUGuarantee: the tenants' guarantees sum up to %llu%%%s, more than the %llu%% of "
+                          "this host's "
                           "%u CPUs: they cannot all be kept",
                           (unsigned long long)(s->cpu_guarantee / (USEC_PER_SEC / 100)), each[s->template[2]],
                           (unsigned long long)host->n_cpus * 100, host->n_cpus);

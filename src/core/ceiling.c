@@ -40,7 +40,8 @@ static const PolicySection *plan_of(const Policy *p, const PolicyTenant *t) {
 
 /* sums: for what [Defaults] does not give to "unassigned". */
 static Chain chain_make(const Policy *p, const PolicyTenant *rule, const char *tenant, bool sums) {
-        const PolicyTenant *template = rule && rule->tenant_format ? rule : NULL, *own = template ? NULL : rule;
+        const PolicyTenant *template = rule && rule->tenant_format ? rule : NULL,
+                           *own = template ? NULL : rule;
         const PolicySection *own_plan, *template_plan;
         Chain c = {};
 
@@ -438,8 +439,8 @@ static bool get(const LimitSet *set, LimitKnob knob, uint64_t *ret) {
 }
 
 /* Who names a knob: policy, else the share. */
-static int combine_knob(LimitKnob knob, const LimitEntry *policy, const LimitEntry *share, const LimitSet *wants,
-                        bool engine_override, LimitSet *set) {
+static int combine_knob(LimitKnob knob, const LimitEntry *policy, const LimitEntry *share,
+                        const LimitSet *wants, bool engine_override, LimitSet *set) {
         const LimitEntry *named = policy ? policy : share;
         uint64_t value, want;
         uint32_t origin;
@@ -491,8 +492,8 @@ static void reconcile_knobs(const LimitSet *wants, LimitSet *set) {
         burst->value = MIN_OF(burst->value, num_muldiv(quota, period, USEC_PER_SEC));
 }
 
-int ceiling_combine(const LimitSet *policy, const LimitSet *share, const LimitSet *wants, bool engine_override,
-                    LimitSet *ret) {
+int ceiling_combine(const LimitSet *policy, const LimitSet *share, const LimitSet *wants,
+                    bool engine_override, LimitSet *ret) {
         static const LimitSet none = {};
         _cleanup_(limit_set_deinit) LimitSet set = LIMIT_SET_INIT;
         const LimitSet *a = policy ? policy : &none, *b = share ? share : &none;
@@ -505,8 +506,8 @@ int ceiling_combine(const LimitSet *policy, const LimitSet *share, const LimitSe
 
                 i += cmp <= 0;
                 j += cmp >= 0;
-                r = combine_knob(cmp <= 0 ? p->knob : s->knob, cmp <= 0 ? p : NULL, cmp >= 0 ? s : NULL, wants,
-                                 engine_override, &set);
+                r = combine_knob(cmp <= 0 ? p->knob : s->knob, cmp <= 0 ? p : NULL, cmp >= 0 ? s : NULL,
+                                 wants, engine_override, &set);
                 if (r < 0)
                         return r;
         }

@@ -99,8 +99,8 @@ int ceiling_pending(const Policy *p, const WhoFacts *f, const char *name, const 
  * mine": it is left out, except with engine_override, where it lifts the engine's. ret is replaced; -ENOMEM,
  * ret untouched.
  */
-int ceiling_combine(const LimitSet *policy, const LimitSet *share, const LimitSet *wants, bool engine_override,
-                    LimitSet *ret);
+int ceiling_combine(const LimitSet *policy, const LimitSet *share, const LimitSet *wants,
+                    bool engine_override, LimitSet *ret);
 
 /*
  * What cannot bite here: one sentence per reason, for load, `status` and `show`. each(user, knob, text): e.g.
@@ -112,7 +112,8 @@ typedef struct BiteFacts {
         const HostFacts *host;
         uint32_t have_files; /* bits (1 << LimitFile) of what exists in the cgroup */
         bool below_user_manager;
-        uint64_t parent_protection; /* max(memory.min, memory.low) effective of the parent; UINT64_MAX unknown */
+        uint64_t
+                parent_protection; /* max(memory.min, memory.low) effective of the parent; UINT64_MAX unknown */
         /* File systems on it charge buffered writes; NULL: unknown. */
         bool (*device_writeback)(void *user, dev_t dev);
         void *user;

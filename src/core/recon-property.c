@@ -20,7 +20,9 @@
 #include "num.h"
 #include "recon-internal.h"
 
-bool recon_is_for_unit(const ReconKnob *k) { return k->absent && !k->share && limit_info(k->knob.limit)->property; }
+bool recon_is_for_unit(const ReconKnob *k) {
+        return k->absent && !k->share && limit_info(k->knob.limit)->property;
+}
 
 /* A knob of ours that belongs into the property: it stands in the kernel, or only PID 1 can make its file. */
 static bool is_ours(const ReconKnob *k) {
@@ -41,7 +43,8 @@ static int add_ours(ReconStep *s) {
                 uint64_t p;
                 int r;
 
-                if (!is_ours(k) || !recon_property(s->in, k->knob, &p) || !differs(s, k->knob, p, our_value(k)))
+                if (!is_ours(k) || !recon_property(s->in, k->knob, &p) ||
+                    !differs(s, k->knob, p, our_value(k)))
                         continue;
                 r = limit_set_put(&s->plan->property, k->knob, our_value(k), k->origin);
                 if (r < 0)

@@ -373,7 +373,8 @@ void recon_property_done(Recon *r, const LimitSet *values, int result, usec_t no
         if (r->property_in_flight) {
                 if (result != -ECANCELED) { /* PID 1 was called */
                         /* It pays for each call: the second within a minute waits, and so on. */
-                        r->push_backoff = again || result < 0 ? recon_backoff(again ? r->push_backoff : 0) : 0;
+                        r->push_backoff =
+                                again || result < 0 ? recon_backoff(again ? r->push_backoff : 0) : 0;
                         r->push_not_before = now + r->push_backoff;
                         r->last_push = MAX_OF(now, (usec_t)1);
                 }

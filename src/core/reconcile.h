@@ -140,7 +140,8 @@ typedef struct ReconKnob {
         uint64_t want; /* what others asked for in the file or property */
         uint64_t engine; /* what the engine's state file asks for */
         uint64_t ours;
-        uint64_t told, told_before; /* in the property by our hand: one of both while a call's outcome is not known */
+        uint64_t told,
+                told_before; /* in the property by our hand: one of both while a call's outcome is not known */
         uint64_t lapse; /* leases: what holds without the lease */
         uint64_t actual; /* as last seen, or written by us since */
         uint64_t property; /* of the unit, as last seen, or set by us since */
@@ -165,10 +166,12 @@ void recon_deinit(Recon *r);
 typedef struct ReconInput {
         usec_t now; /* monotonic */
         const LimitSet *desired; /* from ceiling_combine(); may be NULL for recon_learn(), recon_wants() */
-        const LimitSet *unshared; /* what desired would be without shares; NULL: shares are given back to the want */
+        const LimitSet
+                *unshared; /* what desired would be without shares; NULL: shares are given back to the want */
         const LimitSet *actual; /* kernel's files, read now */
         uint32_t have_files; /* bits of LimitFile */
-        const LimitSet *properties; /* read after `actual`; NULL: not known now. One that it lacks is "not set" */
+        const LimitSet
+                *properties; /* read after `actual`; NULL: not known now. One that it lacks is "not set" */
         bool properties_unavailable; /* bus dead, or no unit owns the cgroup: do not wait for them */
         bool has_unit; /* a unit owns the cgroup, or may (not known yet); false ends our memory of its drop-ins */
         bool engine_made; /* a container by an engine (not a slice or plain unit) */
@@ -241,7 +244,8 @@ typedef struct ReconPlan {
         /* In order. Knobs of one file and device are neighbours and are one kernel write: recon_write_span(). */
         ReconWrite *writes;
         size_t n_writes, writes_alloc;
-        ReconMemory *remember; /* into the ledger before any write; a write whose record cannot be kept must not be done */
+        ReconMemory *
+                remember; /* into the ledger before any write; a write whose record cannot be kept must not be done */
         size_t n_remember, remember_alloc;
         LimitKnob *forget; /* records to be removed */
         size_t n_forget, forget_alloc;
@@ -278,8 +282,7 @@ int recon_wrote(Recon *r, LimitKnob knob, uint64_t value, bool give_back, int re
 void recon_property_done(Recon *r, const LimitSet *values, int result, usec_t now);
 /* After SetUnitProperties: values that it wiped although nobody meant to: those without a property, and our leases. before/after: kernel
  * files right before and after. Adds writes to plan (answered by recon_wrote() as any other). -ENOMEM. */
-int recon_restore_foreign(const Recon *r, const LimitSet *before, const LimitSet *after,
-                          ReconPlan *plan);
+int recon_restore_foreign(const Recon *r, const LimitSet *before, const LimitSet *after, ReconPlan *plan);
 /* From the ledger at start, so that nothing flaps. -ENOMEM. */
 int recon_adopt(Recon *r, const ReconMemory *m);
 /* An operator's `undo` or `unhold` ends implicit holds. */

@@ -54,5 +54,4 @@ typedef struct ShareResult {
  * LIMIT_INFINITY is no ceiling: nothing is put into out for it.
  * 0 or -ENOMEM: then out sets are as they were.
  */
-int share_apportion(const LimitSet *sum, SharePart *parts, size_t n, uint64_t page_size,
-                    ShareResult *ret);
+int share_apportion(const LimitSet *sum, SharePart *parts, size_t n, uint64_t page_size, ShareResult *ret);

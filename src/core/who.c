@@ -284,7 +284,8 @@ static const PolicyTenant *rule_at(const Policy *p, size_t i) {
 }
 
 /* The first that holds, and the first that may hold. */
-static void find(const Policy *p, const WhoFacts *f, View *v, MatchClass last, Hit *ret_best, Hit *ret_maybe) {
+static void find(const Policy *p, const WhoFacts *f, View *v, MatchClass last, Hit *ret_best,
+                 Hit *ret_maybe) {
         Hit best = {}, maybe = {};
 
         for (size_t i = 0; i < n_rules(p); i++) {
@@ -397,7 +398,8 @@ void who_candidates(const Policy *p, const WhoFacts *f, void (*each)(void *user,
                 for (size_t j = 0; j < rule->n_matches; j++) {
                         const PolicyMatch *m = &rule->matches[j];
 
-                        if ((best.match && !match_before(m, best.match)) || match_eval(m, f, &v, NULL) != MAYBE)
+                        if ((best.match && !match_before(m, best.match)) ||
+                            match_eval(m, f, &v, NULL) != MAYBE)
                                 continue;
                         each(user, rule);
                         break;
@@ -501,7 +503,8 @@ static const char *why_protected(const Policy *p, const char *path, Engine engin
         return made_by_engine || p->protect_emptied ? NULL : protected_by_default(&v);
 }
 
-bool who_protected(const Policy *p, const char *path, Engine engine, const char *tenant, const char **ret_why) {
+bool who_protected(const Policy *p, const char *path, Engine engine, const char *tenant,
+                   const char **ret_why) {
         const char *why = why_protected(p, path, engine, tenant);
 
         if (why && ret_why)

@@ -86,4 +86,5 @@ bool who_names_unit(const Policy *p, const char *path);
  * gets out of his ceilings by --cgroup-parent=bailiff.slice. engine NONE or UNIT: no engine made it. tenant
  * may be NULL. ret_why (may be NULL) is borrowed from p.
  */
-bool who_protected(const Policy *p, const char *path, Engine engine, const char *tenant, const char **ret_why);
+bool who_protected(const Policy *p, const char *path, Engine engine, const char *tenant,
+                   const char **ret_why);

@@ -144,7 +144,8 @@ static void note_limits(json_t *notes, const json_t *limits, const char *who, bo
                 if (STR_EQ(state, "unwritable"))
                         buf_printf(&b, "%s cannot be written here%s%s", key, error ? ": " : "",
                                    error ? error : "");
-                else if (STR_EQ(state, "kernel-only") && has_unit && !STR_EQ(json_text(l, "origin") ?: "", "share"))
+                else if (STR_EQ(state, "kernel-only") && has_unit &&
+                         !STR_EQ(json_text(l, "origin") ?: "", "share"))
                         buf_printf(&b,
                                    "%s is in the kernel but systemd was not told: a daemon-reload may undo "
                                    "it for a moment",

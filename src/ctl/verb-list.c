@@ -45,7 +45,8 @@ static void state_add(State *s, const json_t *limits, bool has_unit) {
                 const char *state = json_text(l, "state"), *origin = json_text(l, "origin");
 
                 /* A share is a lease and never systemd's; without a unit there is nobody to be told. */
-                if (state && STR_EQ(state, "kernel-only") && (!has_unit || (origin && STR_EQ(origin, "share"))))
+                if (state && STR_EQ(state, "kernel-only") &&
+                    (!has_unit || (origin && STR_EQ(origin, "share"))))
                         state = "ok";
                 if (state && (!s->worst || rank_of(state) > rank_of(s->worst)))
                         s->worst = state;

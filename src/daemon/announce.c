@@ -117,7 +117,8 @@ static void publish(Guard *g, Announce what, Event *e) {
         bus_signal_action(g, e);
 }
 
-void announce(Guard *g, Announce what, const Target *t, const ReconEvent *re, const Caller *c, const char *format, ...) {
+void announce(Guard *g, Announce what, const Target *t, const ReconEvent *re, const Caller *c,
+              const char *format, ...) {
         Event *e = push(g);
         char *text = NULL;
         va_list ap;
@@ -140,7 +141,8 @@ void announce(Guard *g, Announce what, const Target *t, const ReconEvent *re, co
                 e->saw = re->saw;
                 e->have_desired = true;
                 e->desired = re->desired;
-                if (re->kind == RECON_DRIFT || re->kind == RECON_FIGHT || re->kind == RECON_HOLD || re->kind == RECON_CAPPED)
+                if (re->kind == RECON_DRIFT || re->kind == RECON_FIGHT || re->kind == RECON_HOLD ||
+                    re->kind == RECON_CAPPED)
                         e->cause = drift_cause_to_string(re->cause);
         }
         if (c && c->known) {
@@ -180,8 +182,8 @@ void announce_recon(Guard *g, const Target *t, const ReconEvent *e) {
         switch (e->kind) {
         case RECON_DRIFT:
                 g->n_drift_found++;
-                announce(g, ANNOUNCE_DRIFT, t, e, NULL, "%s: %s was %s, policy holds %s; cause: %s", who, k, s, d,
-                         drift_cause_to_string(e->cause));
+                announce(g, ANNOUNCE_DRIFT, t, e, NULL, "%s: %s was %s, policy holds %s; cause: %s", who, k,
+                         s, d, drift_cause_to_string(e->cause));
                 return;
         case RECON_REPAIRED:
                 g->n_drift_repaired++;
@@ -190,26 +192,30 @@ void announce_recon(Guard *g, const Target *t, const ReconEvent *e) {
         case RECON_FIGHT:
                 g->n_fights++;
                 announce(g, ANNOUNCE_FIGHT, t, e, NULL,
-                         "%s: somebody keeps setting %s to %s (cause: %s); repairs of it back off to one a minute. "
+                         "%s: somebody keeps setting %s to %s (cause: %s); repairs of it back off to one a "
+                         "minute. "
                          "Accept it with: bailiffctl hold %s --for 1h",
                          who, k, s, drift_cause_to_string(e->cause), who);
                 return;
         case RECON_CAPPED:
                 announce(g, ANNOUNCE_CAPPED, t, e, NULL,
-                         "%s: %s was raised to %s, policy caps it at %s. To let it pass: bailiffctl hold %s --for 1h",
+                         "%s: %s was raised to %s, policy caps it at %s. To let it pass: bailiffctl hold %s "
+                         "--for 1h",
                          who, k, s, d, who);
                 return;
         case RECON_HOLD:
                 announce(g, ANNOUNCE_HOLD, t, e, NULL,
-                         "%s: an operator set %s to %s (policy says %s); left alone for a while", who, k, s, d);
+                         "%s: an operator set %s to %s (policy says %s); left alone for a while", who, k, s,
+                         d);
                 return;
         case RECON_WOULD:
                 announce(g, ANNOUNCE_WOULD, t, e, NULL, "%s: would set %s from %s to %s", who, k, s, d);
                 return;
         case RECON_SQUEEZE:
                 announce(g, ANNOUNCE_SQUEEZE, t, e, NULL,
-                         "%s: uses more than its new %s %s; memory.high squeezes it, memory.max follows when use fits", who,
-                         k, d);
+                         "%s: uses more than its new %s %s; memory.high squeezes it, memory.max follows when "
+                         "use fits",
+                         who, k, d);
                 return;
         case RECON_REFUSED:
                 announce(g, ANNOUNCE_REFUSED, t, e, NULL, "%s: the kernel refused %s=%s: %s", who, k, d,
@@ -219,7 +225,8 @@ void announce_recon(Guard *g, const Target *t, const ReconEvent *e) {
                 announce(g, ANNOUNCE_SET, t, e, NULL, "%s: %s from %s to %s", who, k, s, d);
                 return;
         case RECON_GIVEN_BACK:
-                announce(g, ANNOUNCE_GIVEN_BACK, t, e, NULL, "%s: %s given back, from %s to %s", who, k, s, d);
+                announce(g, ANNOUNCE_GIVEN_BACK, t, e, NULL, "%s: %s given back, from %s to %s", who, k, s,
+                         d);
                 return;
         case _RECON_EVENT_MAX:
                 return;

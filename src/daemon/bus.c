@@ -77,7 +77,8 @@ static int check_name(const char *name, sd_bus_error *e) {
                 if ((unsigned char)*p < 0x20 || *p == 0x7f)
                         return invalid(e, "the name contains control characters");
         if (name[0] != '/' && strchr(name, '/'))
-                return invalid(e, "a name with a slash is no tenant or container; a cgroup path begins with '/'");
+                return invalid(
+                        e, "a name with a slash is no tenant or container; a cgroup path begins with '/'");
         return 0;
 }
 
@@ -90,8 +91,9 @@ static int resolve(Guard *g, const char *name, sd_bus_error *e, Target **ret_tar
         *ret_target = world_find(g, name, &why, ret_tenant);
         if (*ret_target || *ret_tenant)
                 return 0;
-        return sd_bus_error_setf(e, strncmp(why, "ambiguous", 9) == 0 ? BUS_ERROR_AMBIGUOUS : BUS_ERROR_NO_SUCH_NAME,
-                                 "%.200s: %s", name, why);
+        return sd_bus_error_setf(
+                e, strncmp(why, "ambiguous", 9) == 0 ? BUS_ERROR_AMBIGUOUS : BUS_ERROR_NO_SUCH_NAME,
+                "%.200s: %s", name, why);
 }
 
 /* One reading method, by its name and one argument as text; the JSON text in *ret. */
@@ -112,7 +114,8 @@ static int answer(Guard *g, const char *method, const char *argument, sd_bus_err
                 j = render_policy(g, argument);
                 if (*argument && json_array_size(json_object_get(j, "tenants")) == 0) {
                         json_decref(j);
-                        return sd_bus_error_setf(e, BUS_ERROR_NO_SUCH_NAME, "no such tenant: %.200s", argument);
+                        return sd_bus_error_setf(e, BUS_ERROR_NO_SUCH_NAME, "no such tenant: %.200s",
+                                                 argument);
                 }
         } else if (STR_EQ(method, "Show")) {
                 Tenant *tenant;
@@ -126,8 +129,8 @@ static int answer(Guard *g, const char *method, const char *argument, sd_bus_err
                 const char *p = argument, *end = argument + strlen(argument);
                 uint64_t since = 0, max = 0;
 
-                if (*p && (num_scan_u64(&p, end, &since) < 0 || p == end || *p++ != ' ' || num_scan_u64(&p, end, &max) < 0 ||
-                           p != end))
+                if (*p && (num_scan_u64(&p, end, &since) < 0 || p == end || *p++ != ' ' ||
+                           num_scan_u64(&p, end, &max) < 0 || p != end))
                         return invalid(e, "ListEvents takes \"SINCE MAX\"");
                 j = render_events(g, since, (uint32_t)MIN_OF(max, (uint64_t)EVENTS_MAX));
         } else
@@ -238,7 +241,8 @@ static int on_open_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
                 return r;
         if (STR_EQ(method, "DiffPolicy"))
                 return start_diff(user, m, e);
-        if (STR_EQ(method, "ReleaseCeilings")) /* the one that changes something: as strict as the method itself */
+        if (STR_EQ(method,
+                   "ReleaseCeilings")) /* the one that changes something: as strict as the method itself */
                 return with_caller(user, m, do_release);
         r = answer(user, method, argument, e, &s);
         return r < 0 ? r : reply_page(user, m, steal_ptr(s));
@@ -263,8 +267,9 @@ static int on_read_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
                         return invalid(e, "the offset is beyond the end");
                 r = sd_bus_message_new_method_return(m, &reply);
                 if (r >= 0)
-                        r = sd_bus_message_append_array(reply, 'y', p->data + offset,
-                                                        MIN_OF((size_t)MIN_OF(length, (uint32_t)BUS_PAGE_MAX), p->len - offset));
+                        r = sd_bus_message_append_array(
+                                reply, 'y', p->data + offset,
+                                MIN_OF((size_t)MIN_OF(length, (uint32_t)BUS_PAGE_MAX), p->len - offset));
                 return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
         }
         return invalid(e, "no such page handle (it lapses after 60 s and is its opener's own)");
@@ -286,7 +291,8 @@ static int on_credentials(sd_bus_message *reply, void *user, sd_bus_error *unuse
 
         (void)unused;
         if (sd_bus_message_is_method_error(reply, NULL))
-                r = sd_bus_error_set(&e, SD_BUS_ERROR_ACCESS_DENIED, "the caller's identity could not be determined");
+                r = sd_bus_error_set(&e, SD_BUS_ERROR_ACCESS_DENIED,
+                                     "the caller's identity could not be determined");
         else {
                 r = sd_bus_message_enter_container(reply, 'a', "{sv}");
                 while (r > 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
@@ -296,10 +302,12 @@ static int on_credentials(sd_bus_message *reply, void *user, sd_bus_error *unuse
                         r = sd_bus_message_read(reply, "s", &key);
                         if (r < 0)
                                 break;
-                        if (STR_EQ(key, "UnixUserID") && (r = sd_bus_message_read(reply, "v", "u", &v)) >= 0) {
+                        if (STR_EQ(key, "UnixUserID") &&
+                            (r = sd_bus_message_read(reply, "v", "u", &v)) >= 0) {
                                 c.uid = v;
                                 c.known = true;
-                        } else if (STR_EQ(key, "ProcessID") && (r = sd_bus_message_read(reply, "v", "u", &v)) >= 0)
+                        } else if (STR_EQ(key, "ProcessID") &&
+                                   (r = sd_bus_message_read(reply, "v", "u", &v)) >= 0)
                                 c.pid = (pid_t)v;
                         else if (!STR_EQ(key, "UnixUserID") && !STR_EQ(key, "ProcessID"))
                                 r = sd_bus_message_skip(reply, "v");
@@ -308,7 +316,8 @@ static int on_credentials(sd_bus_message *reply, void *user, sd_bus_error *unuse
                         r = sd_bus_message_exit_container(reply);
                 }
                 if (!c.known || c.uid != 0)
-                        r = sd_bus_error_set(&e, SD_BUS_ERROR_ACCESS_DENIED, "only root may change anything here");
+                        r = sd_bus_error_set(&e, SD_BUS_ERROR_ACCESS_DENIED,
+                                             "only root may change anything here");
                 else
                         r = p->change(p->guard, p->message, &c, &e);
         }
@@ -327,8 +336,9 @@ static int with_caller(Guard *g, sd_bus_message *m, Change change) {
         if (!p)
                 return -ENOMEM;
         *p = (Pending){ g, sd_bus_message_ref(m), change };
-        r = sd_bus_call_method_async(g->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                     "GetConnectionCredentials", on_credentials, p, "s", sd_bus_message_get_sender(m));
+        r = sd_bus_call_method_async(g->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                     "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials, p,
+                                     "s", sd_bus_message_get_sender(m));
         if (r < 0) {
                 sd_bus_message_unref(p->message);
                 free(p);
@@ -376,7 +386,8 @@ static int do_resume(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error 
 }
 
 /* A NAME that may also be a tenant: then each of its containers and slices. */
-static int each_target(Guard *g, const char *name, sd_bus_error *e, int (*f)(Guard *, Target *, void *), void *user) {
+static int each_target(Guard *g, const char *name, sd_bus_error *e, int (*f)(Guard *, Target *, void *),
+                       void *user) {
         Tenant *tenant;
         Target *t;
         int r = resolve(g, name, e, &t, &tenant);
@@ -442,7 +453,8 @@ static int do_undo(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e
                 return r;
         r = control_undo(g, id, c, &done, &why);
         if (r < 0 && why)
-                return sd_bus_error_setf(e, r == -ENOENT ? BUS_ERROR_NO_SUCH_NAME : BUS_ERROR_INVALID, "%s", why);
+                return sd_bus_error_setf(e, r == -ENOENT ? BUS_ERROR_NO_SUCH_NAME : BUS_ERROR_INVALID, "%s",
+                                         why);
         return r < 0 ? r : sd_bus_reply_method_return(m, "s", done);
 }
 
@@ -457,13 +469,15 @@ static void list_released(Guard *g, Target *t, json_t *a) {
                 if (!k->have_ours)
                         continue;
                 (void)limit_format_value(k->knob.limit, k->ours, &from);
-                (void)limit_format_value(k->knob.limit, k->have_want ? k->want : limit_info(k->knob.limit)->unset, &to);
+                (void)limit_format_value(k->knob.limit,
+                                         k->have_want ? k->want : limit_info(k->knob.limit)->unset, &to);
                 if (k->knob.dev)
                         (void)snprintf(dev, sizeof(dev), "%u:%u", major(k->knob.dev), minor(k->knob.dev));
-                (void)json_array_append_new(
-                        a, json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s}", "cgroup", t->node->path, "container",
-                                     target_name(t), "limit", limit_info(k->knob.limit)->key, "device", *dev ? dev : NULL,
-                                     "from_text", buf_str(&from), "to_text", buf_str(&to)));
+                (void)json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s}", "cgroup",
+                                                         t->node->path, "container", target_name(t), "limit",
+                                                         limit_info(k->knob.limit)->key, "device",
+                                                         *dev ? dev : NULL, "from_text", buf_str(&from),
+                                                         "to_text", buf_str(&to)));
         }
 }
 
@@ -482,8 +496,9 @@ static int do_release(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error
 
         r = STR_EQ(sd_bus_message_get_member(m), "OpenPaged") ? sd_bus_message_rewind(m, true) : 0;
         if (r >= 0)
-                r = STR_EQ(sd_bus_message_get_member(m), "OpenPaged") ? sd_bus_message_read(m, "ss", &method, &name)
-                                                                      : sd_bus_message_read(m, "s", &name);
+                r = STR_EQ(sd_bus_message_get_member(m), "OpenPaged")
+                            ? sd_bus_message_read(m, "ss", &method, &name)
+                            : sd_bus_message_read(m, "s", &name);
         if (r < 0)
                 return r;
         a.released = json_array();
@@ -505,10 +520,10 @@ static int do_release(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error
         return s ? reply_bulk(g, m, s) : -ENOMEM;
 }
 
-#define CHANGE(method, change)                                                    \
-        static int method(sd_bus_message *m, void *user, sd_bus_error *e) {       \
-                (void)e;                                                          \
-                return with_caller(user, m, change);                              \
+#define CHANGE(method, change)                                              \
+        static int method(sd_bus_message *m, void *user, sd_bus_error *e) { \
+                (void)e;                                                    \
+                return with_caller(user, m, change);                        \
         }
 CHANGE(on_reload, do_reload)
 CHANGE(on_pause, do_pause)
@@ -536,7 +551,8 @@ static int start_diff(Guard *g, sd_bus_message *m, sd_bus_error *e) {
         if (r < 0)
                 sd_bus_message_unref(m);
         if (r == -EBUSY)
-                return sd_bus_error_set(e, BUS_ERROR_NOT_READY, "the policy is being read already; try again");
+                return sd_bus_error_set(e, BUS_ERROR_NOT_READY,
+                                        "the policy is being read already; try again");
         return r < 0 ? r : 1;
 }
 
@@ -549,7 +565,8 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ListTenants", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_read, READ),
         SD_BUS_METHOD_WITH_ARGS("ListContainers", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_read, READ),
         SD_BUS_METHOD_WITH_ARGS("Show", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", json), on_read_name, READ),
-        SD_BUS_METHOD_WITH_ARGS("GetPolicy", SD_BUS_ARGS("s", tenant), SD_BUS_RESULT("h", json), on_read_name, READ),
+        SD_BUS_METHOD_WITH_ARGS("GetPolicy", SD_BUS_ARGS("s", tenant), SD_BUS_RESULT("h", json), on_read_name,
+                                READ),
         SD_BUS_METHOD_WITH_ARGS("ListEvents", SD_BUS_ARGS("t", since_id, "u", max), SD_BUS_RESULT("h", json),
                                 on_list_events, READ),
         SD_BUS_METHOD_WITH_ARGS("DiffPolicy", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_diff, READ),
@@ -560,12 +577,16 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", warnings), on_reload, READ),
         SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT, on_pause, READ),
         SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_resume, READ),
-        SD_BUS_METHOD_WITH_ARGS("Hold", SD_BUS_ARGS("s", name, "t", usec, "s", reason), SD_BUS_NO_RESULT, on_hold, READ),
+        SD_BUS_METHOD_WITH_ARGS("Hold", SD_BUS_ARGS("s", name, "t", usec, "s", reason), SD_BUS_NO_RESULT,
+                                on_hold, READ),
         SD_BUS_METHOD_WITH_ARGS("Unhold", SD_BUS_ARGS("s", name), SD_BUS_NO_RESULT, on_unhold, READ),
         SD_BUS_METHOD_WITH_ARGS("Undo", SD_BUS_ARGS("t", event_id), SD_BUS_RESULT("s", done), on_undo, READ),
-        SD_BUS_METHOD_WITH_ARGS("ReleaseCeilings", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", json), on_release, READ),
-        SD_BUS_SIGNAL_WITH_ARGS("ActionTaken", SD_BUS_ARGS("t", id, "s", kind, "s", tenant, "s", container, "s", text), 0),
-        SD_BUS_SIGNAL_WITH_ARGS("DriftFound", SD_BUS_ARGS("t", id, "s", tenant, "s", cgroup, "s", limit, "s", cause), 0),
+        SD_BUS_METHOD_WITH_ARGS("ReleaseCeilings", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", json),
+                                on_release, READ),
+        SD_BUS_SIGNAL_WITH_ARGS("ActionTaken",
+                                SD_BUS_ARGS("t", id, "s", kind, "s", tenant, "s", container, "s", text), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("DriftFound",
+                                SD_BUS_ARGS("t", id, "s", tenant, "s", cgroup, "s", limit, "s", cause), 0),
         SD_BUS_SIGNAL_WITH_ARGS("PolicyLoaded", SD_BUS_ARGS("b", ok, "s", text), 0),
         SD_BUS_VTABLE_END,
 };
@@ -574,7 +595,8 @@ void bus_signal_action(Guard *g, const Event *e) {
         if (!g->bus)
                 return;
         (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "ActionTaken", "tssss", e->id, e->kind,
-                                 e->tenant ? e->tenant : "", e->container ? e->container : "", e->text ? e->text : "");
+                                 e->tenant ? e->tenant : "", e->container ? e->container : "",
+                                 e->text ? e->text : "");
         if (STR_EQ(e->kind, "drift"))
                 (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "DriftFound", "tssss", e->id,
                                          e->tenant ? e->tenant : "", e->cgroup ? e->cgroup : "",
@@ -583,7 +605,8 @@ void bus_signal_action(Guard *g, const Event *e) {
 
 void bus_signal_policy(Guard *g, bool ok, const char *text) {
         if (g->bus)
-                (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "PolicyLoaded", "bs", (int)ok, text);
+                (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "PolicyLoaded", "bs", (int)ok,
+                                         text);
 }
 
 /* ---- the connection ---- */
@@ -602,7 +625,8 @@ static void retry_later(Guard *g) {
                 (void)sd_event_source_set_time_relative(g->bus_retry, RETRY_USEC);
                 (void)sd_event_source_set_enabled(g->bus_retry, SD_EVENT_ONESHOT);
         } else
-                (void)sd_event_add_time_relative(g->event, &g->bus_retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, g);
+                (void)sd_event_add_time_relative(g->event, &g->bus_retry, CLOCK_MONOTONIC, RETRY_USEC, 0,
+                                                 on_retry, g);
 }
 
 static int on_disconnected(sd_bus_message *m, void *user, sd_bus_error *e) {
@@ -664,11 +688,11 @@ static int connect_bus(Guard *g) {
         if (r >= 0)
                 r = sd_bus_add_object_vtable(bus, NULL, BUS_PATH, BUS_INTERFACE, vtable, g);
         if (r >= 0)
-                r = sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local",
-                                        "Disconnected", on_disconnected, g);
+                r = sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local", NULL,
+                                        "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, g);
         if (r >= 0)
-                r = sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local", NULL, "org.freedesktop.DBus.Local",
-                                        "Connected", on_connected, g);
+                r = sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local", NULL,
+                                        "org.freedesktop.DBus.Local", "Connected", on_connected, g);
         if (r >= 0)
                 r = sd_bus_attach_event(bus, g->event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)

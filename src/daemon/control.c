@@ -45,7 +45,8 @@ void control_reserve_events(Guard *g) {
 
         if (dir < 0)
                 return;
-        if (g->reserved_event_id == 0 && fd_read_regular_at(dir, "events", 64, &text, &len, NULL, NULL) >= 0) {
+        if (g->reserved_event_id == 0 &&
+            fd_read_regular_at(dir, "events", 64, &text, &len, NULL, NULL) >= 0) {
                 text[strcspn(text, "\n")] = '\0';
                 if (num_parse_u64(text, &saved) >= 0)
                         g->next_event_id = MAX_OF(g->next_event_id, saved);
@@ -82,7 +83,8 @@ void control_check_pause(Guard *g, const Caller *c) {
 
                 paused = true;
                 by_file = true;
-                for (char *line = r < 0 ? NULL : strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                for (char *line = r < 0 ? NULL : strtok_r(text, "\n", &save); line;
+                     line = strtok_r(NULL, "\n", &save)) {
                         if (strncmp(line, "until=", 6) == 0 && num_parse_u64(line + 6, &until) >= 0)
                                 by_file = false;
                         else if (STR_EQ(line, "released"))
@@ -101,10 +103,12 @@ void control_check_pause(Guard *g, const Caller *c) {
         g->paused_by_file = by_file;
         g->paused_until_realtime = until;
         if (released)
-                announce(g, ANNOUNCE_RELEASE, NULL, NULL, c, "every ceiling is given back; nothing is held until resumed");
+                announce(g, ANNOUNCE_RELEASE, NULL, NULL, c,
+                         "every ceiling is given back; nothing is held until resumed");
         else if (paused)
                 announce(g, ANNOUNCE_PAUSE, NULL, NULL, c, "paused%s: nothing is written on this host%s",
-                         by_file ? " by the file pause in /run/bailiff" : "", until ? " for a while" : " until resumed");
+                         by_file ? " by the file pause in /run/bailiff" : "",
+                         until ? " for a while" : " until resumed");
         else
                 announce(g, ANNOUNCE_RESUME, NULL, NULL, c, "resumed: policy holds again");
         guard_update_status(g);
@@ -118,7 +122,8 @@ static int write_pause(Guard *g, uint64_t until, bool released) {
 
         if (dir < 0)
                 return dir;
-        n = snprintf(text, sizeof(text), "until=%llu\n%s", (unsigned long long)until, released ? "released\n" : "");
+        n = snprintf(text, sizeof(text), "until=%llu\n%s", (unsigned long long)until,
+                     released ? "released\n" : "");
         return fd_write_file_atomic(dir, "pause", text, (size_t)n, 0644, false);
 }
 
@@ -159,9 +164,9 @@ static int save_holds(Guard *g) {
 
                 if (!t->hold || t->leaving)
                         continue;
-                o = json_pack("{s:I, s:s, s:I, s:s, s:i, s:b}", "cgroup_id", (json_int_t)t->id, "cgroup", t->node->path,
-                              "until", (json_int_t)t->hold->until_realtime, "reason", t->hold->reason, "uid",
-                              (int)t->hold->uid, "give_back", t->hold->give_back);
+                o = json_pack("{s:I, s:s, s:I, s:s, s:i, s:b}", "cgroup_id", (json_int_t)t->id, "cgroup",
+                              t->node->path, "until", (json_int_t)t->hold->until_realtime, "reason",
+                              t->hold->reason, "uid", (int)t->hold->uid, "give_back", t->hold->give_back);
                 line = o ? json_dumps(o, JSON_COMPACT) : NULL;
                 json_decref(o);
                 if (!line)
@@ -215,8 +220,8 @@ int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give
         t->hold = h;
         r = save_holds(g);
         announce(g, ANNOUNCE_HOLD, t, NULL, c, "%s: held for %s%s%s%s", target_name(t),
-                 value_format_usec(span, span_text, sizeof(span_text)), *reason ? ": " : "",
-                 reason, give_back ? "; its ceilings are given back" : "");
+                 value_format_usec(span, span_text, sizeof(span_text)), *reason ? ": " : "", reason,
+                 give_back ? "; its ceilings are given back" : "");
         enforce_queue(g, t);
         return r;
 }
@@ -266,8 +271,8 @@ static int load_line(Guard *g, const char *line) {
         o = json_loads(line, 0, NULL);
         if (!o)
                 return r;
-        if (json_unpack(o, "{s:I, s:s, s:I, s:s, s:I, s:b}", "cgroup_id", &id, "cgroup", &cgroup, "until", &until, "reason",
-                        &reason, "uid", &uid, "give_back", &give_back) == 0) {
+        if (json_unpack(o, "{s:I, s:s, s:I, s:s, s:I, s:b}", "cgroup_id", &id, "cgroup", &cgroup, "until",
+                        &until, "reason", &reason, "uid", &uid, "give_back", &give_back) == 0) {
                 grown = reallocarray(g->saved_holds, g->n_saved_holds + 1, sizeof(*grown));
                 if (grown) {
                         g->saved_holds = grown;
@@ -353,10 +358,13 @@ int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, 
                 *ret_error = "its cgroup is gone";
                 return -ENOENT;
         }
-        if (asprintf(ret_text, "%s: its limits are given back and it is held for 1 h; end that with: bailiffctl unhold %s",
+        if (asprintf(ret_text,
+                     "%s: its limits are given back and it is held for 1 h; end that with: bailiffctl unhold "
+                     "%s",
                      target_name(t), t->node->path) < 0)
                 return -ENOMEM;
-        announce(g, ANNOUNCE_UNDO, t, NULL, c, "%s: event %llu is undone", target_name(t), (unsigned long long)event_id);
+        announce(g, ANNOUNCE_UNDO, t, NULL, c, "%s: event %llu is undone", target_name(t),
+                 (unsigned long long)event_id);
         return control_hold(g, t, UNDO_HOLD, "undo", true, c);
 }
 

@@ -25,7 +25,8 @@
 #define WRITE_DEADLINE (10 * USEC_PER_SEC)
 #define LEDGER_AGAIN (5 * USEC_PER_SEC)
 #define BUSY_AGAIN (USEC_PER_SEC)
-#define ENGINE_STARTS (60 * USEC_PER_SEC) /* from its cgroup to the last limit that its engine writes: at most */
+#define ENGINE_STARTS \
+        (60 * USEC_PER_SEC) /* from its cgroup to the last limit that its engine writes: at most */
 
 void enforce_queue(Guard *g, Target *t) {
         if (t->queued)
@@ -57,9 +58,11 @@ static void again_at(Target *t, usec_t when) {
         t->next = MIN_OF(t->next, when);
         if (when >= g->wake_at || when >= guard_now(g) + GUARD_BEAT_USEC)
                 return;
-        if (!g->wake && sd_event_add_time(g->event, &g->wake, CLOCK_MONOTONIC, when, USEC_PER_MSEC, on_wake, g) < 0)
+        if (!g->wake &&
+            sd_event_add_time(g->event, &g->wake, CLOCK_MONOTONIC, when, USEC_PER_MSEC, on_wake, g) < 0)
                 return;
-        if (sd_event_source_set_time(g->wake, when) >= 0 && sd_event_source_set_enabled(g->wake, SD_EVENT_ONESHOT) >= 0)
+        if (sd_event_source_set_time(g->wake, when) >= 0 &&
+            sd_event_source_set_enabled(g->wake, SD_EVENT_ONESHOT) >= 0)
                 g->wake_at = when;
 }
 
@@ -80,10 +83,11 @@ static int combine(Target *t, const ReconInput *in) {
                 return 0;
         r = recon_wants(&t->recon, in, &wants);
         if (r >= 0)
-                r = ceiling_combine(&t->policy, t->have_share ? &t->share : NULL, &wants, t->settings.engine_override,
-                                    &t->desired);
+                r = ceiling_combine(&t->policy, t->have_share ? &t->share : NULL, &wants,
+                                    t->settings.engine_override, &t->desired);
         if (r >= 0 && t->have_share && t->tenant)
-                r = ceiling_combine(&t->policy, &t->tenant->sum, &wants, t->settings.engine_override, &t->unshared);
+                r = ceiling_combine(&t->policy, &t->tenant->sum, &wants, t->settings.engine_override,
+                                    &t->unshared);
         return r;
 }
 
@@ -98,7 +102,8 @@ static ReconInput input_of(Guard *g, Target *t, usec_t now) {
                 .actual = &t->actual,
                 .have_files = t->have_files,
                 .properties = t->evidence && t->have_properties ? &t->properties : NULL,
-                .properties_unavailable = t->unit_state == TARGET_UNIT_NONE || !manager_is_connected(g->manager) ||
+                .properties_unavailable = t->unit_state == TARGET_UNIT_NONE ||
+                                          !manager_is_connected(g->manager) ||
                                           (t->evidence && !t->have_properties),
                 .has_unit = t->unit_state != TARGET_UNIT_NONE,
                 .engine_made = engine_made,
@@ -152,8 +157,8 @@ static int note(Guard *g, const Target *t, const ReconPlan *plan) {
 static void ledger_failed(Guard *g, Target *t, int error, usec_t now) {
         if (!g->ledger_trouble)
                 announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL,
-                         "the ledger in %s cannot be written (%s): no limit is changed until it can", g->config.run_dir,
-                         strerror(-error));
+                         "the ledger in %s cannot be written (%s): no limit is changed until it can",
+                         g->config.run_dir, strerror(-error));
         g->ledger_trouble = true;
         again_at(t, now + LEDGER_AGAIN);
 }
@@ -166,12 +171,14 @@ static void tell(Guard *g, Target *t, const ReconPlan *plan) {
 /* ---- kernel writes ---- */
 
 /* Tells the core how the writes [from, to) of the target went, and keeps what it wants remembered. */
-static void outcome(Guard *g, Target *t, const ReconWrite *writes, size_t from, size_t to, int result, usec_t now) {
+static void outcome(Guard *g, Target *t, const ReconWrite *writes, size_t from, size_t to, int result,
+                    usec_t now) {
         _cleanup_(recon_plan_deinit) ReconPlan out = {};
         int r;
 
         for (size_t i = from; i < to; i++)
-                (void)recon_wrote(&t->recon, writes[i].knob, writes[i].value, writes[i].give_back, result, now, &out);
+                (void)recon_wrote(&t->recon, writes[i].knob, writes[i].value, writes[i].give_back, result,
+                                  now, &out);
         r = note(g, t, &out);
         if (r < 0)
                 ledger_failed(g, t, r, now);
@@ -222,8 +229,8 @@ static void start_writes(Guard *g, Target *t, ReconPlan *plan, usec_t now) {
                 t->spans[n] = span;
         }
         if (n > 0)
-                r = writer_submit(g->writer, t->node->fd, t->id, writes, n, may_block, now + WRITE_DEADLINE, written, g,
-                                  t->id);
+                r = writer_submit(g->writer, t->node->fd, t->id, writes, n, may_block, now + WRITE_DEADLINE,
+                                  written, g, t->id);
         if (n == 0 || r < 0) {
                 outcome(g, t, plan->writes, 0, plan->n_writes, -ECANCELED, now);
                 again_at(t, now + BUSY_AGAIN);
@@ -263,7 +270,8 @@ static void answered(Guard *g, Target *t) {
 
 void enforce_answered(Guard *g, Target *t) { answered(g, t); }
 
-static void got_limits(void *user, uint64_t cookie, int result, const LimitSet *properties, const char *control_group) {
+static void got_limits(void *user, uint64_t cookie, int result, const LimitSet *properties,
+                       const char *control_group) {
         Guard *g = user;
         Target *t = map_get_u64(&g->targets, cookie);
 
@@ -512,7 +520,8 @@ static void step(Guard *g, Target *t, usec_t now) {
         else if (plan.need_properties || plan.need_engine ||
                  (plan.push_property && t->unit_state != TARGET_UNIT_KNOWN && !evidence))
                 ask(g, t, now);
-        else if (plan.push_property && t->unit_state != TARGET_UNIT_KNOWN) /* asked, and still nobody to tell */
+        else if (plan.push_property &&
+                 t->unit_state != TARGET_UNIT_KNOWN) /* asked, and still nobody to tell */
                 recon_property_done(&t->recon, &plan.property, -ENOTCONN, now);
         else if (plan.push_property)
                 push(g, t, &plan, now);

@@ -31,7 +31,8 @@
 Mode guard_host_mode(const Guard *g, const char **ret_reason) {
         const PolicyValue *v = g->loaded ? &g->loaded->policy->host.values[PK_MODE] : NULL;
         Mode m = v && v->set ? (Mode)v->u : MODE_OBSERVE;
-        const char *why = v && v->set ? "[Host] Mode= of the policy" : "no [Host] Mode= in the policy: observe";
+        const char *why =
+                v && v->set ? "[Host] Mode= of the policy" : "no [Host] Mode= in the policy: observe";
 
         if (g->config.observe && m > MODE_OBSERVE) {
                 m = MODE_OBSERVE;
@@ -100,19 +101,29 @@ static void list_missing(Guard *g) {
                 bool missing;
                 const char *text;
         } all[] = {
-                { !h->cgroup2, "no cgroup v2 hierarchy is mounted: containers can neither be found nor held" },
-                { h->cgroup2 && h->controllers == 0,
-                  "the cgroup v2 hierarchy has no controllers (hybrid or legacy boot): ceilings cannot be held; boot with "
-                  "systemd.unified_cgroup_hierarchy=1" },
-                { h->controllers && !(h->controllers & CONTROLLER_CPU), "no cpu controller: CPUQuota, CPUWeight do not bite" },
-                { h->controllers && !(h->controllers & CONTROLLER_MEMORY), "no memory controller: memory ceilings do not bite" },
-                { h->controllers && !(h->controllers & CONTROLLER_IO), "no io controller: IO ceilings do not bite" },
-                { h->controllers && !(h->controllers & CONTROLLER_PIDS), "no pids controller: TasksMax does not bite" },
-                { !h->psi, "no pressure information (PSI): boot with psi=1; ceilings work, pressure cannot be judged" },
-                { h->cgroup2 && !h->io_cost && !h->io_bfq, "neither io.cost nor bfq is in use: IOWeight does not bite" },
-                { h->swap_bytes == 0, "no swap: MemorySwapMax has nothing to limit, MemoryHigh can only drop page cache" },
-                { !h->user_io_delegated, "io is not delegated to user managers: IO ceilings below them do not bite" },
-                { !h->systemd_running, "systemd is not PID 1: limits are written to the kernel's files only" },
+                { !h->cgroup2,
+                  "no cgroup v2 hierarchy is mounted: containers can neither be found nor held" },
+                { h->cgroup2 && h->controllers == 0, "the cgroup v2 hierarchy has no controllers (hybrid or "
+                                                     "legacy boot): ceilings cannot be held; boot with "
+                                                     "systemd.unified_cgroup_hierarchy=1" },
+                { h->controllers && !(h->controllers & CONTROLLER_CPU),
+                  "no cpu controller: CPUQuota, CPUWeight do not bite" },
+                { h->controllers && !(h->controllers & CONTROLLER_MEMORY),
+                  "no memory controller: memory ceilings do not bite" },
+                { h->controllers && !(h->controllers & CONTROLLER_IO),
+                  "no io controller: IO ceilings do not bite" },
+                { h->controllers && !(h->controllers & CONTROLLER_PIDS),
+                  "no pids controller: TasksMax does not bite" },
+                { !h->psi, "no pressure information (PSI): boot with psi=1; ceilings work, pressure cannot "
+                           "be judged" },
+                { h->cgroup2 && !h->io_cost && !h->io_bfq,
+                  "neither io.cost nor bfq is in use: IOWeight does not bite" },
+                { h->swap_bytes == 0,
+                  "no swap: MemorySwapMax has nothing to limit, MemoryHigh can only drop page cache" },
+                { !h->user_io_delegated,
+                  "io is not delegated to user managers: IO ceilings below them do not bite" },
+                { !h->systemd_running,
+                  "systemd is not PID 1: limits are written to the kernel's files only" },
                 { h->in_container, "this guard runs in a container itself: it sees only a part of the host" },
         };
 
@@ -122,8 +133,10 @@ static void list_missing(Guard *g) {
 }
 
 static void list_rivals(Guard *g) {
-        static const char *const names[] = { "systemd-oomd.service", "oomd.service", "earlyoom.service", "nohang.service",
-                                             "nohang-desktop.service", "kubelet.service", "k3s.service", "koordlet.service" };
+        static const char *const names[] = {
+                "systemd-oomd.service",   "oomd.service",    "earlyoom.service", "nohang.service",
+                "nohang-desktop.service", "kubelet.service", "k3s.service",      "koordlet.service"
+        };
         TreeNode *n;
         size_t i = 0;
 
@@ -292,7 +305,9 @@ static void on_manager(void *user) {
 
 static int on_device(void *user, const char *path, dev_t *ret) { return world_device(user, path, ret); }
 
-static const ManagerOps manager_ops = { .resolve_device = on_device, .reloading = on_reloading, .connected = on_manager };
+static const ManagerOps manager_ops = { .resolve_device = on_device,
+                                        .reloading = on_reloading,
+                                        .connected = on_manager };
 
 static int add_sources(Guard *g) {
         sigset_t mask;
@@ -317,13 +332,15 @@ static int add_sources(Guard *g) {
         if (r >= 0)
                 r = sd_event_source_set_priority(g->work, SD_EVENT_PRIORITY_IDLE);
         if (r >= 0)
-                r = sd_event_add_time(g->event, &g->beat, CLOCK_MONOTONIC, clock_now() + GUARD_BEAT_USEC, 20000, on_beat, g);
+                r = sd_event_add_time(g->event, &g->beat, CLOCK_MONOTONIC, clock_now() + GUARD_BEAT_USEC,
+                                      20000, on_beat, g);
         if (r >= 0)
                 r = sd_event_source_set_prepare(g->beat, on_prepare);
         if (r >= 0)
                 r = sd_event_add_io(g->event, &g->tree_source, tree_get_fd(g->tree), EPOLLIN, on_tree, g);
         if (r >= 0)
-                r = sd_event_add_io(g->event, &g->writer_source, writer_get_fd(g->writer), EPOLLIN, on_writer, g);
+                r = sd_event_add_io(g->event, &g->writer_source, writer_get_fd(g->writer), EPOLLIN, on_writer,
+                                    g);
         if (r >= 0)
                 r = sd_event_add_io(g->event, &g->names_source, names_get_fd(g->names), EPOLLIN, on_names, g);
         if (r >= 0 && g->pause_watch >= 0)
@@ -357,8 +374,10 @@ static int open_ledger(Guard *g) {
         ledger_get_stats(g->ledger, &stats);
         if (stats.n_damaged > 0 || stats.set_aside)
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
-                         "the ledger of ceilings in %s was %s; values that were there before us may be unknown",
-                         g->config.run_dir, stats.set_aside ? "of another version and set aside" : "damaged in part");
+                         "the ledger of ceilings in %s was %s; values that were there before us may be "
+                         "unknown",
+                         g->config.run_dir,
+                         stats.set_aside ? "of another version and set aside" : "damaged in part");
         return 0;
 }
 
@@ -402,7 +421,8 @@ int guard_new(const GuardConfig *config, Guard **ret) {
         list_missing(g);
         g->pause_watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (g->pause_watch >= 0)
-                (void)inotify_add_watch(g->pause_watch, config->run_dir, IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_CLOSE_WRITE);
+                (void)inotify_add_watch(g->pause_watch, config->run_dir,
+                                        IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_CLOSE_WRITE);
         r = add_sources(g);
         if (r < 0)
                 return r;
@@ -479,8 +499,8 @@ int guard_run(Guard *g) {
                 buf_printf(&lacks, "\n  missing: %s", g->missing[i]);
         for (size_t i = 0; i < g->n_rivals; i++)
                 buf_printf(&lacks, "\n  rival: %s runs on this host too; two guards act twice", g->rivals[i]);
-        announce(g, ANNOUNCE_START, NULL, NULL, NULL, "bailiffd %s started on kernel %s, mode %s%s", BAILIFF_VERSION,
-                 g->host.kernel, mode_to_string(guard_host_mode(g, NULL)), buf_str(&lacks));
+        announce(g, ANNOUNCE_START, NULL, NULL, NULL, "bailiffd %s started on kernel %s, mode %s%s",
+                 BAILIFF_VERSION, g->host.kernel, mode_to_string(guard_host_mode(g, NULL)), buf_str(&lacks));
         (void)sd_event_set_watchdog(g->event, true);
         (void)sd_notify(0, "READY=1");
         guard_update_status(g);

@@ -79,7 +79,12 @@ typedef struct LoadedPolicy {
 LoadedPolicy *loaded_policy_free(LoadedPolicy *l);
 DEFINE_CLEANUP(LoadedPolicy *, loaded_policy_free)
 
-typedef enum UnitState { TARGET_UNIT_UNKNOWN, TARGET_UNIT_ASKED, TARGET_UNIT_KNOWN, TARGET_UNIT_NONE } UnitState;
+typedef enum UnitState {
+        TARGET_UNIT_UNKNOWN,
+        TARGET_UNIT_ASKED,
+        TARGET_UNIT_KNOWN,
+        TARGET_UNIT_NONE
+} UnitState;
 
 typedef enum TargetBusy {
         TARGET_IDLE,
@@ -229,7 +234,8 @@ struct Guard {
 
         Event *events; /* ring */
         size_t events_head, n_events;
-        uint64_t next_event_id, reserved_event_id; /* ids go on over a restart: reserved in blocks, in run_dir */
+        uint64_t next_event_id,
+                reserved_event_id; /* ids go on over a restart: reserved in blocks, in run_dir */
 
         bool settled; /* after start: names known or given up on, enforcement may begin */
         usec_t settle_until;
@@ -296,10 +302,28 @@ void enforce_answered(Guard *g, Target *t); /* the names helper has answered an 
 
 /* announce.c */
 typedef enum Announce {
-        ANNOUNCE_START, ANNOUNCE_POLICY_LOADED, ANNOUNCE_POLICY_REFUSED, ANNOUNCE_SET, ANNOUNCE_DRIFT, ANNOUNCE_REPAIRED,
-        ANNOUNCE_FIGHT, ANNOUNCE_CAPPED, ANNOUNCE_HOLD, ANNOUNCE_UNHOLD, ANNOUNCE_GIVEN_BACK, ANNOUNCE_WOULD,
-        ANNOUNCE_SQUEEZE, ANNOUNCE_REFUSED, ANNOUNCE_PAUSE, ANNOUNCE_RESUME, ANNOUNCE_FOUND, ANNOUNCE_GONE,
-        ANNOUNCE_CONTRADICTION, ANNOUNCE_UNDO, ANNOUNCE_RELEASE, ANNOUNCE_DEGRADED,
+        ANNOUNCE_START,
+        ANNOUNCE_POLICY_LOADED,
+        ANNOUNCE_POLICY_REFUSED,
+        ANNOUNCE_SET,
+        ANNOUNCE_DRIFT,
+        ANNOUNCE_REPAIRED,
+        ANNOUNCE_FIGHT,
+        ANNOUNCE_CAPPED,
+        ANNOUNCE_HOLD,
+        ANNOUNCE_UNHOLD,
+        ANNOUNCE_GIVEN_BACK,
+        ANNOUNCE_WOULD,
+        ANNOUNCE_SQUEEZE,
+        ANNOUNCE_REFUSED,
+        ANNOUNCE_PAUSE,
+        ANNOUNCE_RESUME,
+        ANNOUNCE_FOUND,
+        ANNOUNCE_GONE,
+        ANNOUNCE_CONTRADICTION,
+        ANNOUNCE_UNDO,
+        ANNOUNCE_RELEASE,
+        ANNOUNCE_DEGRADED,
         _ANNOUNCE_MAX,
 } Announce;
 typedef struct Caller { /* of a D-Bus call */
@@ -308,8 +332,8 @@ typedef struct Caller { /* of a D-Bus call */
         pid_t pid;
 } Caller;
 /* t, e, c may be NULL. The text is one sentence. */
-void announce(Guard *g, Announce what, const Target *t, const ReconEvent *e, const Caller *c, const char *format, ...)
-        _printf_(6, 7);
+void announce(Guard *g, Announce what, const Target *t, const ReconEvent *e, const Caller *c,
+              const char *format, ...) _printf_(6, 7);
 void announce_tenant(Guard *g, Announce what, const char *tenant, const char *format, ...) _printf_(4, 5);
 void announce_recon(Guard *g, const Target *t, const ReconEvent *e);
 void event_deinit(Event *e);
@@ -334,7 +358,8 @@ int control_release(Guard *g, Target *t, const Caller *c);
 typedef void (*LoaderDone)(Guard *g, void *user, int result, LoadedPolicy *loaded);
 int loader_start(Guard *g, LoaderDone done, void *user);
 int loader_boot(Guard *g); /* synchronous, with fallback to last good and to the built-in nothing */
-void loader_reload(Guard *g, void (*done)(Guard *g, void *user, int result, const char *report), void *user, const Caller *c);
+void loader_reload(Guard *g, void (*done)(Guard *g, void *user, int result, const char *report), void *user,
+                   const Caller *c);
 struct Loader *loader_free(struct Loader *l);
 
 /* bus.c */

@@ -83,7 +83,8 @@ static int give_back(Lapse *l, const LedgerRecord *r, int fd) {
 
 static int open_cgroup(Lapse *l, const LedgerRecord *r) {
         struct stat st;
-        int fd = openat(l->root, r->path[1] ? r->path + 1 : ".", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd = openat(l->root, r->path[1] ? r->path + 1 : ".",
+                        O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
         if (fd < 0)
                 return -1;
@@ -191,7 +192,8 @@ static void settle_record(Lapse *l, const Key *key) {
 
         if (!old || !key->done)
                 return;
-        if (!l->shares_only || old->lapse == (old->have_want ? old->want : limit_info(key->knob.limit)->unset)) {
+        if (!l->shares_only ||
+            old->lapse == (old->have_want ? old->want : limit_info(key->knob.limit)->unset)) {
                 (void)ledger_remove(l->ledger, key->cgroup_id, &key->knob);
                 return;
         }
@@ -210,8 +212,9 @@ static int run(const GuardConfig *config, bool shares_only) {
 
         lock = guard_lock(config->run_dir);
         if (lock == -EALREADY) {
-                puts(shares_only ? "a guard runs: shares are its business"
-                                 : "a guard runs: stop it first, or ask it with: bailiffctl release --ceilings");
+                puts(shares_only
+                             ? "a guard runs: shares are its business"
+                             : "a guard runs: stop it first, or ask it with: bailiffctl release --ceilings");
                 return shares_only ? 0 : -EALREADY;
         }
         if (lock < 0)
@@ -224,7 +227,8 @@ static int run(const GuardConfig *config, bool shares_only) {
                         puts("nothing to give back: no ledger");
                         return 0;
                 }
-                fprintf(stderr, "bailiffd: the ledger in %s cannot be read: %s\n", config->run_dir, strerror(-k));
+                fprintf(stderr, "bailiffd: the ledger in %s cannot be read: %s\n", config->run_dir,
+                        strerror(-k));
                 return k;
         }
         l.root = open(config->cgroup_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -234,7 +238,8 @@ static int run(const GuardConfig *config, bool shares_only) {
                 k = sd_event_new(&l.event);
         if (k >= 0)
                 k = manager_new(&ops, &l, &l.manager);
-        if (k >= 0 && !config->no_bus && sd_bus_open_system(&l.bus) >= 0 && sd_bus_attach_event(l.bus, l.event, 0) >= 0) {
+        if (k >= 0 && !config->no_bus && sd_bus_open_system(&l.bus) >= 0 &&
+            sd_bus_attach_event(l.bus, l.event, 0) >= 0) {
                 (void)manager_set_bus(l.manager, l.bus);
                 run_until(&l, &l.connected, true, 5 * USEC_PER_SEC);
         }
@@ -254,7 +259,8 @@ static int run(const GuardConfig *config, bool shares_only) {
         for (size_t i = 0; k >= 0 && i < l.n_keys; i++)
                 settle_record(&l, &l.keys[i]);
         if (k >= 0)
-                printf("%zu limits given back%s\n", l.n_given, l.n_failed ? ", some could not be: see above" : "");
+                printf("%zu limits given back%s\n", l.n_given,
+                       l.n_failed ? ", some could not be: see above" : "");
         manager_free(l.manager);
         sd_bus_close_unref(l.bus);
         sd_event_unref(l.event);

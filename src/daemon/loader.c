@@ -65,7 +65,8 @@ static int add_device(LoadedPolicy *l, const char *path) {
         }
         l->devices = grown;
         r = block_resolve("/proc", "/sys", path, &b);
-        l->devices[l->n_devices] = (PolicyDevice){ .path = copy, .result = r, .dev = b.dev, .writeback = b.writeback };
+        l->devices[l->n_devices] =
+                (PolicyDevice){ .path = copy, .result = r, .dev = b.dev, .writeback = b.writeback };
         memcpy(l->devices[l->n_devices].name, b.name, sizeof(b.name));
         l->n_devices++;
         return 0;
@@ -327,7 +328,8 @@ static int read_main(int fd, void *user) {
 }
 
 int loader_start(Guard *g, LoaderDone done, void *user) {
-        static const ChildOptions options = { .name = "bailiff-policy", .keep_capabilities = 1ULL << CAP_DAC_READ_SEARCH };
+        static const ChildOptions options = { .name = "bailiff-policy",
+                                              .keep_capabilities = 1ULL << CAP_DAC_READ_SEARCH };
         Loader *l;
         int r;
 
@@ -341,8 +343,8 @@ int loader_start(Guard *g, LoaderDone done, void *user) {
         if (r >= 0)
                 r = sd_event_add_io(g->event, &l->source, l->child.fd, EPOLLIN, on_data, l);
         if (r >= 0)
-                r = sd_event_add_time_relative(g->event, &l->deadline, CLOCK_MONOTONIC, LOADER_DEADLINE, 0, on_deadline,
-                                               l);
+                r = sd_event_add_time_relative(g->event, &l->deadline, CLOCK_MONOTONIC, LOADER_DEADLINE, 0,
+                                               on_deadline, l);
         if (r < 0) {
                 (void)loader_free(l);
                 return r;
@@ -366,7 +368,8 @@ static int save_main(int fd, void *user) {
 
 /* Nobody waits for the disk: the child has its own copy of the texts, and ends when it is done. */
 static void save_last_good(Guard *g) {
-        static const ChildOptions options = { .name = "bailiff-save", .keep_capabilities = 1ULL << CAP_DAC_OVERRIDE };
+        static const ChildOptions options = { .name = "bailiff-save",
+                                              .keep_capabilities = 1ULL << CAP_DAC_OVERRIDE };
 
         child_kill(&g->saver, &g->grave);
         if (child_grave_reap(&g->grave) < CHILD_GRAVE_MAX)
@@ -387,17 +390,19 @@ static void warn_of_device(const LoadedPolicy *l, const LimitExpr *e, Diags *dia
                         continue;
                 if (d->result == BLOCK_NONE)
                         diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s is on no block device: the limit cannot bite", prefix, key, e->device);
+                                  "%s%s: %s is on no block device: the limit cannot bite", prefix, key,
+                                  e->device);
                 else if (d->result == BLOCK_MANY)
                         diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s lies on several disks: %s as a whole is limited", prefix, key, e->device,
-                                  d->dev ? d->name : "none of them");
+                                  "%s%s: %s lies on several disks: %s as a whole is limited", prefix, key,
+                                  e->device, d->dev ? d->name : "none of them");
                 else if (d->result == BLOCK_GONE)
                         diags_add(diags, DIAG_WARNING, file, e->ref.line,
                                   "%s%s: %s does not exist: the limit is left out", prefix, key, e->device);
                 else
-                        diags_add(diags, DIAG_WARNING, file, e->ref.line, "%s%s: %s cannot be resolved to a disk: %s",
-                                  prefix, key, e->device, strerror(-d->result));
+                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
+                                  "%s%s: %s cannot be resolved to a disk: %s", prefix, key, e->device,
+                                  strerror(-d->result));
         }
 }
 
@@ -448,9 +453,11 @@ static void take(Guard *g, LoadedPolicy *l) {
         /* Only now: until then tenants pointed into it. */
         loaded_policy_free(old);
         save_last_good(g);
-        announce(g, ANNOUNCE_POLICY_LOADED, NULL, NULL, NULL, "policy loaded: %zu files, %zu tenants, %zu templates, %zu plans%s%s",
-                 l->files.n, l->policy->n_tenants, l->policy->n_templates, l->policy->n_plans,
-                 g->policy_report && *g->policy_report ? "; warnings:\n" : "", g->policy_report ? g->policy_report : "");
+        announce(g, ANNOUNCE_POLICY_LOADED, NULL, NULL, NULL,
+                 "policy loaded: %zu files, %zu tenants, %zu templates, %zu plans%s%s", l->files.n,
+                 l->policy->n_tenants, l->policy->n_templates, l->policy->n_plans,
+                 g->policy_report && *g->policy_report ? "; warnings:\n" : "",
+                 g->policy_report ? g->policy_report : "");
         bus_signal_policy(g, true, g->policy_report ? g->policy_report : "");
 }
 

@@ -13,7 +13,16 @@
 #include "config.h"
 #include "guard.h"
 
-enum { ARG_VERSION = 256, ARG_OBSERVE, ARG_FOREGROUND, ARG_LAPSE, ARG_RELEASE, ARG_RUN_DIR, ARG_STATE_DIR, ARG_NO_BUS };
+enum {
+        ARG_VERSION = 256,
+        ARG_OBSERVE,
+        ARG_FOREGROUND,
+        ARG_LAPSE,
+        ARG_RELEASE,
+        ARG_RUN_DIR,
+        ARG_STATE_DIR,
+        ARG_NO_BUS
+};
 
 static int help(void) {
         puts("bailiffd [OPTION…]\n"
@@ -118,13 +127,15 @@ int main(int argc, char *argv[]) {
                 return 4;
         }
         if (lapse || release)
-                return (lapse ? lapse_shares(&config) : lapse_release(&config)) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return (lapse ? lapse_shares(&config) : lapse_release(&config)) < 0 ? EXIT_FAILURE
+                                                                                    : EXIT_SUCCESS;
         raise_limits();
         r = guard_new(&config, &g);
         if (r >= 0)
                 r = guard_run(g);
         if (r < 0) {
-                fprintf(stderr, "bailiffd: cannot run: %s\n", r == -EALREADY ? "another bailiffd runs on this host" : strerror(-r));
+                fprintf(stderr, "bailiffd: cannot run: %s\n",
+                        r == -EALREADY ? "another bailiffd runs on this host" : strerror(-r));
                 return EXIT_FAILURE;
         }
         return EXIT_SUCCESS;

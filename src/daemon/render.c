@@ -34,13 +34,17 @@ static json_t *text(const char *s) {
         return j ? j : json_null();
 }
 
-static void set_text(json_t *o, const char *key, const char *s) { (void)json_object_set_new(o, key, text(s)); }
+static void set_text(json_t *o, const char *key, const char *s) {
+        (void)json_object_set_new(o, key, text(s));
+}
 
 static void set_int(json_t *o, const char *key, uint64_t v) {
         (void)json_object_set_new(o, key, json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v));
 }
 
-static void set_bool(json_t *o, const char *key, bool v) { (void)json_object_set_new(o, key, json_boolean(v)); }
+static void set_bool(json_t *o, const char *key, bool v) {
+        (void)json_object_set_new(o, key, json_boolean(v));
+}
 
 static void set_null(json_t *o, const char *key) { (void)json_object_set_new(o, key, json_null()); }
 
@@ -232,7 +236,8 @@ static json_t *render_container(Guard *g, Target *t) {
                 json_t *e = json_object();
 
                 set_knob(g, e, i->requested.entries[k].knob);
-                set_limit_value(e, "value", i->requested.entries[k].knob, true, i->requested.entries[k].value);
+                set_limit_value(e, "value", i->requested.entries[k].knob, true,
+                                i->requested.entries[k].value);
                 (void)json_array_append_new(x, e);
         }
         (void)json_object_set_new(o, "requested", x);
@@ -368,15 +373,19 @@ static json_t *render_tenant(Guard *g, Tenant *t) {
         (void)json_object_set_new(o, "slice_limits", a);
         if (t->has_sum && t->settings.sum == SUM_SLICE && t->n_slices == 0)
                 (void)json_array_append_new(
-                        notes, text("Sum=slice, but the tenant has no slice of its own: its sum is not held"));
+                        notes,
+                        text("Sum=slice, but the tenant has no slice of its own: its sum is not held"));
         if (t->has_sum && unreachable > 0)
                 (void)json_array_append_new(
-                        notes, json_sprintf("%zu of its containers cannot be written; the sum does not cover them", unreachable));
+                        notes,
+                        json_sprintf("%zu of its containers cannot be written; the sum does not cover them",
+                                     unreachable));
         if (t->n_slices == 0 && t->n_members > 1 && t->has_sum)
-                (void)json_array_append_new(notes,
-                                            json_sprintf("apportioned; exact with a slice of its own: start its containers with "
-                                                         "cgroup_parent: tenant-%s.slice and add Match=slice=tenant-%s.slice",
-                                                         slice_name(t, name), slice_name(t, name)));
+                (void)json_array_append_new(
+                        notes,
+                        json_sprintf("apportioned; exact with a slice of its own: start its containers with "
+                                     "cgroup_parent: tenant-%s.slice and add Match=slice=tenant-%s.slice",
+                                     slice_name(t, name), slice_name(t, name)));
         (void)json_object_set_new(o, "notes", notes);
         return o;
 }
@@ -462,8 +471,8 @@ static json_t *events_where(Guard *g, uint64_t since, uint32_t max, const Target
 }
 
 json_t *render_events(Guard *g, uint64_t since, uint32_t max) {
-        return json_pack("{s:o, s:I}", "events", events_where(g, since, max ? max : EVENTS_MAX, NULL, NULL), "next",
-                         (json_int_t)g->next_event_id);
+        return json_pack("{s:o, s:I}", "events", events_where(g, since, max ? max : EVENTS_MAX, NULL, NULL),
+                         "next", (json_int_t)g->next_event_id);
 }
 
 json_t *render_show(Guard *g, Target *t, Tenant *tenant) {
@@ -525,7 +534,8 @@ static json_t *lines(const char *s) {
 }
 
 static json_t *render_counts(Guard *g) {
-        size_t containers = 0, held = 0, unassigned = 0, drifted = 0, holds = 0, advisory = 0, squeezing = 0, i = 0;
+        size_t containers = 0, held = 0, unassigned = 0, drifted = 0, holds = 0, advisory = 0, squeezing = 0,
+               i = 0;
         json_t *o = json_object();
         Tenant *tenant;
         Target *t;
@@ -595,7 +605,10 @@ static json_t *render_host(const Guard *g) {
         static const struct {
                 uint32_t bit;
                 const char *name;
-        } controllers[] = { { CONTROLLER_CPU, "cpu" }, { CONTROLLER_IO, "io" }, { CONTROLLER_MEMORY, "memory" }, { CONTROLLER_PIDS, "pids" } };
+        } controllers[] = { { CONTROLLER_CPU, "cpu" },
+                            { CONTROLLER_IO, "io" },
+                            { CONTROLLER_MEMORY, "memory" },
+                            { CONTROLLER_PIDS, "pids" } };
         json_t *o = json_object(), *a = json_array();
 
         set_text(o, "kernel", g->host.kernel);
@@ -639,24 +652,26 @@ json_t *render_status(Guard *g) {
         (void)json_object_set_new(o, "rivals", strings(g->rivals, g->n_rivals));
         (void)json_object_set_new(o, "counts", render_counts(g));
         (void)json_object_set_new(o, "drift",
-                                  json_pack("{s:I, s:I, s:I}", "found", (json_int_t)g->n_drift_found, "repaired",
-                                            (json_int_t)g->n_drift_repaired, "fights", (json_int_t)g->n_fights));
+                                  json_pack("{s:I, s:I, s:I}", "found", (json_int_t)g->n_drift_found,
+                                            "repaired", (json_int_t)g->n_drift_repaired, "fights",
+                                            (json_int_t)g->n_fights));
         tree_get_stats(g->tree, &tree);
-        (void)json_object_set_new(o, "tree",
-                                  json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "nodes", (json_int_t)tree.n_nodes, "watches",
-                                            (json_int_t)tree.n_watches, "overflows", (json_int_t)tree.overflows, "rescans",
-                                            (json_int_t)tree.rescans, "watch_failures", (json_int_t)tree.watch_failures,
-                                            "fd_failures", (json_int_t)tree.fd_failures, "refused",
-                                            (json_int_t)tree.refused));
+        (void)json_object_set_new(
+                o, "tree",
+                json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "nodes", (json_int_t)tree.n_nodes, "watches",
+                          (json_int_t)tree.n_watches, "overflows", (json_int_t)tree.overflows, "rescans",
+                          (json_int_t)tree.rescans, "watch_failures", (json_int_t)tree.watch_failures,
+                          "fd_failures", (json_int_t)tree.fd_failures, "refused", (json_int_t)tree.refused));
         (void)json_object_set_new(o, "bus",
                                   json_pack("{s:b, s:b, s:I}", "connected", g->bus != NULL, "systemd",
                                             manager_is_connected(g->manager), "pending",
                                             (json_int_t)manager_n_pending(g->manager)));
         journal_get_stats(g->journal, &journal);
         (void)json_object_set_new(o, "journal",
-                                  json_pack("{s:I, s:I, s:I, s:I}", "sent", (json_int_t)journal.sent, "queued",
-                                            (json_int_t)journal.queued, "dropped", (json_int_t)journal.dropped,
-                                            "backlog_bytes", (json_int_t)journal.backlog_bytes));
+                                  json_pack("{s:I, s:I, s:I, s:I}", "sent", (json_int_t)journal.sent,
+                                            "queued", (json_int_t)journal.queued, "dropped",
+                                            (json_int_t)journal.dropped, "backlog_bytes",
+                                            (json_int_t)journal.backlog_bytes));
         (void)json_object_set_new(o, "writer",
                                   json_pack("{s:I, s:I}", "pid", (json_int_t)writer_pid(g->writer), "pending",
                                             (json_int_t)writer_n_pending(g->writer)));
@@ -664,7 +679,8 @@ json_t *render_status(Guard *g) {
                                   json_pack("{s:I, s:I}", "pid", (json_int_t)names_pid(g->names), "pending",
                                             (json_int_t)names_n_pending(g->names)));
         ledger_get_stats(g->ledger, &ledger);
-        x = json_pack("{s:I, s:I}", "records", (json_int_t)ledger.n_records, "damaged", (json_int_t)ledger.n_damaged);
+        x = json_pack("{s:I, s:I}", "records", (json_int_t)ledger.n_records, "damaged",
+                      (json_int_t)ledger.n_damaged);
         set_text(x, "error", ledger.write_error < 0 ? strerror(-ledger.write_error) : NULL);
         (void)json_object_set_new(o, "ledger", x);
         (void)json_object_set_new(o, "loop", render_health(g));
@@ -704,7 +720,8 @@ static void add_limits(const Guard *g, json_t *a, const LimitSet *set, const cha
                         buf_printf(&value, "/dev/%s ", name ? name : "?");
                 }
                 (void)limit_format_value(e->knob.limit, e->value, &value);
-                (void)json_array_append_new(a, render_value(g, buf_str(&key), buf_str(&value), origin_ref(e->origin)));
+                (void)json_array_append_new(
+                        a, render_value(g, buf_str(&key), buf_str(&value), origin_ref(e->origin)));
         }
 }
 
@@ -754,12 +771,14 @@ json_t *render_policy(Guard *g, const char *tenant) {
 
         for (size_t k = 0; k < p->n_tenants; k++)
                 if (!*tenant || STR_EQ(p->tenants[k].name, tenant))
-                        (void)json_array_append_new(
-                                tenants, render_tenant_policy(g, p->tenants[k].name, &p->tenants[k], "tenant"));
+                        (void)json_array_append_new(tenants, render_tenant_policy(g, p->tenants[k].name,
+                                                                                  &p->tenants[k], "tenant"));
         while ((live = map_next(&g->tenants, &i)))
                 if (live->template && (!*tenant || STR_EQ(live->name, tenant)))
-                        (void)json_array_append_new(tenants, render_tenant_policy(g, live->name, live->rule, "template"));
-        if ((!*tenant && !policy_find_tenant(p, "unassigned")) || (STR_EQ(tenant, "unassigned") && !policy_find_tenant(p, tenant)))
+                        (void)json_array_append_new(
+                                tenants, render_tenant_policy(g, live->name, live->rule, "template"));
+        if ((!*tenant && !policy_find_tenant(p, "unassigned")) ||
+            (STR_EQ(tenant, "unassigned") && !policy_find_tenant(p, tenant)))
                 (void)json_array_append_new(tenants, render_tenant_policy(g, "unassigned", NULL, "none"));
         push_section(&c, &p->host);
         add_values(g, values, &c);
@@ -769,8 +788,8 @@ json_t *render_policy(Guard *g, const char *tenant) {
 
 /* ---- policy diff: what another policy would change ---- */
 
-static void add_change(Guard *g, json_t *a, Target *t, const char *tenant, LimitKnob knob, bool have_from, uint64_t from,
-                       bool have_to, uint64_t to) {
+static void add_change(Guard *g, json_t *a, Target *t, const char *tenant, LimitKnob knob, bool have_from,
+                       uint64_t from, bool have_to, uint64_t to) {
         DangerUsage u = {
                 .have_memory = t->usage.have_memory,
                 .have_swap = t->usage.have_swap,
@@ -808,7 +827,8 @@ static void diff_sets(Guard *g, json_t *a, Target *t, const char *tenant, const 
         }
         for (size_t i = 0; i < t->desired.n; i++)
                 if (!limit_set_get(desired, t->desired.entries[i].knob, &v))
-                        add_change(g, a, t, tenant, t->desired.entries[i].knob, true, t->desired.entries[i].value, false, 0);
+                        add_change(g, a, t, tenant, t->desired.entries[i].knob, true,
+                                   t->desired.entries[i].value, false, 0);
 }
 
 static int preview_wants(Guard *g, Target *t, LimitSet *ret) {
@@ -839,8 +859,10 @@ json_t *render_diff(Guard *g, const LoadedPolicy *candidate) {
                 LimitSet policy = LIMIT_SET_INIT, wants = LIMIT_SET_INIT, desired = LIMIT_SET_INIT;
                 char tenant[POLICY_NAME_MAX + 1];
 
-                if (!t->leaving && world_preview(g, t, &policy, tenant) >= 0 && preview_wants(g, t, &wants) >= 0 &&
-                    ceiling_combine(&policy, NULL, &wants, t->settings.engine_override, &desired) >= 0 && t->reconciled)
+                if (!t->leaving && world_preview(g, t, &policy, tenant) >= 0 &&
+                    preview_wants(g, t, &wants) >= 0 &&
+                    ceiling_combine(&policy, NULL, &wants, t->settings.engine_override, &desired) >= 0 &&
+                    t->reconciled)
                         diff_sets(g, a, t, tenant, &desired);
                 limit_set_deinit(&policy);
                 limit_set_deinit(&wants);

@@ -146,8 +146,8 @@ static Tenant *tenant_get(Guard *g, const WhoResult *who) {
                 WhoResult none = { .tenant = "unassigned" };
 
                 announce_tenant(g, ANNOUNCE_DEGRADED, "unassigned",
-                                "template %s has reached MaxTenants=%llu; %s stays unassigned", who->rule->name,
-                                (unsigned long long)who->rule->max_tenants, who->tenant);
+                                "template %s has reached MaxTenants=%llu; %s stays unassigned",
+                                who->rule->name, (unsigned long long)who->rule->max_tenants, who->tenant);
                 return tenant_get(g, &none);
         }
         t = calloc(1, sizeof(*t));
@@ -170,7 +170,8 @@ static bool set_equal(const LimitSet *a, const LimitSet *b) {
                 return false;
         for (size_t i = 0; i < a->n; i++)
                 if (limit_knob_cmp(a->entries[i].knob, b->entries[i].knob) != 0 ||
-                    a->entries[i].value != b->entries[i].value || a->entries[i].origin != b->entries[i].origin)
+                    a->entries[i].value != b->entries[i].value ||
+                    a->entries[i].origin != b->entries[i].origin)
                         return false;
         return true;
 }
@@ -237,10 +238,11 @@ static void decide_reach(Guard *g, Target *t) {
         const char *why = NULL;
 
         t->protected_why = NULL;
-        if (who_protected(policy(g), t->node->path, t->engine, t->tenant ? t->tenant->name : "unassigned", &why))
+        if (who_protected(policy(g), t->node->path, t->engine, t->tenant ? t->tenant->name : "unassigned",
+                          &why))
                 t->protected_why = why;
-        t->not_reconciled_why = t->cg.kube       ? "kubelet owns it: reported, never changed"
-                                : t->cg.rootless ? "below a user manager: held at its user-UID.slice"
+        t->not_reconciled_why = t->cg.kube         ? "kubelet owns it: reported, never changed"
+                                : t->cg.rootless   ? "below a user manager: held at its user-UID.slice"
                                 : t->protected_why ? "protected"
                                                    : NULL;
         t->reconciled = !t->not_reconciled_why;
@@ -259,8 +261,8 @@ static void facts_of(Target *t, WhoFacts *f, WhoLabel *labels) {
                 .delegated_at = t->trust.delegated_at,
                 .names_known = !t->names_pending,
                 /* While they are pending no file has given a name that could be untrusted: any of them may still hold. */
-                .names_trusted = (!i || i->trusted || t->names_pending) && t->trust.root_owned && !t->trust.delegated &&
-                                 !t->cg.rootless,
+                .names_trusted = (!i || i->trusted || t->names_pending) && t->trust.root_owned &&
+                                 !t->trust.delegated && !t->cg.rootless,
                 .uid = uid_of(t),
         };
         if (!i)
@@ -348,11 +350,13 @@ void world_recompute(Guard *g, Target *t) {
         }
         if (who.contradiction && !told)
                 announce(g, ANNOUNCE_CONTRADICTION, t, NULL, NULL,
-                         "%s: belongs to tenant %s by %s, but its labels or name claim %s; %s holds", target_name(t),
-                         who.tenant, match_class_to_string(who.class), who.contradicted, who.tenant);
+                         "%s: belongs to tenant %s by %s, but its labels or name claim %s; %s holds",
+                         target_name(t), who.tenant, match_class_to_string(who.class), who.contradicted,
+                         who.tenant);
         name = policy_name(t, &f);
         if (who.pending)
-                r = ceiling_pending(policy(g), &f, f.names_known ? name : NULL, &env, &t->settings, &t->policy);
+                r = ceiling_pending(policy(g), &f, f.names_known ? name : NULL, &env, &t->settings,
+                                    &t->policy);
         else {
                 ceiling_settings(policy(g), who.rule, who.tenant, name, &t->settings);
                 r = ceiling_container(policy(g), who.rule, who.tenant, name, &env, &t->policy);
@@ -382,7 +386,8 @@ int world_preview(Guard *g, Target *t, LimitSet *ret, char tenant[POLICY_NAME_MA
         who_resolve(policy(g), &f, &who);
         memcpy(tenant, who.tenant, POLICY_NAME_MAX + 1);
         if (who.pending)
-                return ceiling_pending(policy(g), &f, f.names_known ? policy_name(t, &f) : NULL, &env, &(Settings){}, ret);
+                return ceiling_pending(policy(g), &f, f.names_known ? policy_name(t, &f) : NULL, &env,
+                                       &(Settings){}, ret);
         return ceiling_container(policy(g), who.rule, who.tenant, policy_name(t, &f), &env, ret);
 }
 
@@ -411,7 +416,8 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
                         announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL, "%s: its names could not be read: %s",
                                  target_name(t), why ? why : "unknown");
         } else if (t->info && t->info->name && !info->name) {
-                container_info_free(info); /* its files go before its cgroup does; what is known stays known */
+                container_info_free(
+                        info); /* its files go before its cgroup does; what is known stays known */
         } else {
                 /* Not by its time alone: Docker writes the file again for each change of a container's state. */
                 t->engine_asked_anew |= t->info && t->info->config_mtime_usec > 0 &&
@@ -422,7 +428,8 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
         }
         if (t->info && t->info->is_vm) {
                 t->names_pending = false;
-                enforce_leave(g, t); /* machined calls it a virtual machine: no container, whatever its name says */
+                enforce_leave(
+                        g, t); /* machined calls it a virtual machine: no container, whatever its name says */
                 enforce_answered(g, t);
                 return;
         }
@@ -436,9 +443,11 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
                 return;
         if (t->container && !t->found && (!t->names_pending || t->names_tries >= NAMES_TRIES)) {
                 t->found = true;
-                announce(g, ANNOUNCE_FOUND, t, NULL, NULL, "found %s container %s of tenant %s%s%s", engine_to_string(t->engine),
-                         target_name(t), t->tenant ? t->tenant->name : "unassigned",
-                         t->names_pending ? "; its name is not readable, the strictest candidate holds: " : "",
+                announce(g, ANNOUNCE_FOUND, t, NULL, NULL, "found %s container %s of tenant %s%s%s",
+                         engine_to_string(t->engine), target_name(t),
+                         t->tenant ? t->tenant->name : "unassigned",
+                         t->names_pending ? "; its name is not readable, the strictest candidate holds: "
+                                          : "",
                          t->names_pending && t->info && t->info->problem ? t->info->problem : "");
         }
         enforce_answered(g, t);
@@ -558,7 +567,8 @@ static void add_slice(Guard *g, TreeNode *node) {
         for (const TreeNode *p = node->parent; p; p = p->parent) {
                 const Target *above = p->user;
 
-                if (above && !above->container && above->tenant && who.rule && STR_EQ(above->tenant->name, who.tenant))
+                if (above && !above->container && above->tenant && who.rule &&
+                    STR_EQ(above->tenant->name, who.tenant))
                         return;
         }
         t = target_new(g, node, false);
@@ -616,7 +626,8 @@ static void on_gone(void *user, TreeNode *node) {
         }
         if (t->container && t->found && !alive)
                 announce(g, ANNOUNCE_GONE, t, NULL, NULL, "%s container %s of tenant %s is gone",
-                         engine_to_string(t->engine), target_name(t), t->tenant ? t->tenant->name : "unassigned");
+                         engine_to_string(t->engine), target_name(t),
+                         t->tenant ? t->tenant->name : "unassigned");
         if (g->ledger)
                 (void)ledger_remove(g->ledger, t->id, NULL);
         node->user = NULL;
@@ -664,7 +675,8 @@ static void on_overflowed(void *user) {
         Target *t;
 
         announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
-                 "the kernel dropped notifications about cgroups; the tree was read anew and every limit is looked at again");
+                 "the kernel dropped notifications about cgroups; the tree was read anew and every limit is "
+                 "looked at again");
         while ((t = map_next(&g->targets, &i)))
                 enforce_queue(g, t);
 }
@@ -717,7 +729,8 @@ void world_policy_changed(Guard *g) {
 
 static bool below_own_slice(const Tenant *tenant, const Target *t) {
         for (size_t i = 0; i < tenant->n_slices; i++)
-                if (tenant->slices[i]->reconciled && cgpath_below(t->node->path, tenant->slices[i]->node->path))
+                if (tenant->slices[i]->reconciled &&
+                    cgpath_below(t->node->path, tenant->slices[i]->node->path))
                         return true;
         return false;
 }
@@ -884,7 +897,8 @@ Target *world_find(Guard *g, const char *name, const char **ret_error, Tenant **
                 found = t;
         }
         if (n > 1) {
-                *ret_error = "ambiguous: several containers have that name; use the engine id or the cgroup path";
+                *ret_error =
+                        "ambiguous: several containers have that name; use the engine id or the cgroup path";
                 return NULL;
         }
         if (n == 1 && tenant) {

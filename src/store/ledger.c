@@ -450,8 +450,8 @@ static bool parse_put(char **words, LedgerRecord *r) {
 
         r->have_want = !STR_EQ(words[4], "-");
         if (!parse_knob(words + 1, r) || (r->have_want && !parse_value(words[4], &r->want)) ||
-            !parse_ours(words[5], r) || !parse_flags(words[6], r) ||
-            !parse_value(words[7], &r->lapse) || !parse_told(words[8], r))
+            !parse_ours(words[5], r) || !parse_flags(words[6], r) || !parse_value(words[7], &r->lapse) ||
+            !parse_told(words[8], r))
                 return false;
         if (!unescape(path) || path[0] != '/')
                 return false;
@@ -780,8 +780,8 @@ static bool same(const LedgerRecord *a, const LedgerRecord *b) {
         return a->have_want == b->have_want && (!a->have_want || a->want == b->want) && a->ours == b->ours &&
                a->have_other == b->have_other && (!a->have_other || a->other == b->other) &&
                a->property == b->property && a->foreign_dropin == b->foreign_dropin && a->share == b->share &&
-               (!a->property || (a->told == b->told && a->told_before == b->told_before)) && a->lapse == b->lapse &&
-               STR_EQ(a->path, b->path) && STR_EQ(a->unit, b->unit);
+               (!a->property || (a->told == b->told && a->told_before == b->told_before)) &&
+               a->lapse == b->lapse && STR_EQ(a->path, b->path) && STR_EQ(a->unit, b->unit);
 }
 
 int ledger_put(Ledger *l, const LedgerRecord *from) {

@@ -70,7 +70,8 @@ static int read_one(const char *path, PolicyFiles *f, Diags *diags) {
         int r;
 
         if (f->n >= POLICY_FILES_MAX) {
-                diags_add(diags, DIAG_ERROR, path, 0, "more than %d policy files, expected fewer", POLICY_FILES_MAX);
+                diags_add(diags, DIAG_ERROR, path, 0, "more than %d policy files, expected fewer",
+                          POLICY_FILES_MAX);
                 return 0;
         }
         r = real_path(path, &real);

@@ -31,5 +31,4 @@ int fd_read_regular_at(int dirfd, const char *path, size_t max, char **ret, size
 /* Writes all of it, going on after EINTR and short writes. */
 int fd_write_all(int fd, const void *data, size_t n);
 /* Sibling temporary file, then rename; with sync: fdatasync before. */
-int fd_write_file_atomic(int dirfd, const char *name, const void *data, size_t n, mode_t mode,
-                         bool sync);
+int fd_write_file_atomic(int dirfd, const char *name, const void *data, size_t n, mode_t mode, bool sync);

@@ -28,16 +28,16 @@
 /* Each argument is evaluated once; the counter keeps nested uses from shadowing each other. */
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
-#define MIN_OF_(a, b, n)                                  \
-        ({                                                \
-                __typeof__(a) PASTE(a_, n) = (a);         \
-                __typeof__(b) PASTE(b_, n) = (b);         \
+#define MIN_OF_(a, b, n)                                                   \
+        ({                                                                 \
+                __typeof__(a) PASTE(a_, n) = (a);                          \
+                __typeof__(b) PASTE(b_, n) = (b);                          \
                 PASTE(a_, n) < PASTE(b_, n) ? PASTE(a_, n) : PASTE(b_, n); \
         })
-#define MAX_OF_(a, b, n)                                  \
-        ({                                                \
-                __typeof__(a) PASTE(a_, n) = (a);         \
-                __typeof__(b) PASTE(b_, n) = (b);         \
+#define MAX_OF_(a, b, n)                                                   \
+        ({                                                                 \
+                __typeof__(a) PASTE(a_, n) = (a);                          \
+                __typeof__(b) PASTE(b_, n) = (b);                          \
                 PASTE(a_, n) > PASTE(b_, n) ? PASTE(a_, n) : PASTE(b_, n); \
         })
 #define MIN_OF(a, b) MIN_OF_(a, b, __COUNTER__)
@@ -50,7 +50,13 @@ typedef uint64_t usec_t;
 #define USEC_PER_SEC ((usec_t)1000000)
 #define USEC_PER_MSEC ((usec_t)1000)
 
-#define steal_ptr(p) ({ __typeof__(p) *p_ = &(p); __typeof__(p) v_ = *p_; *p_ = NULL; v_; })
+#define steal_ptr(p)                      \
+        ({                                \
+                __typeof__(p) *p_ = &(p); \
+                __typeof__(p) v_ = *p_;   \
+                *p_ = NULL;               \
+                v_;                       \
+        })
 static inline int steal_fd(int *fd) {
         int v = *fd;
         *fd = -1;
@@ -62,26 +68,26 @@ static inline void cleanup_free(void *p) { free(*(void **)p); }
 
 /* For a type T with T *t_free(T *): DEFINE_CLEANUP(Buf *, buf_free) gives
  * cleanup_buf_free(), to be used as _cleanup_(cleanup_buf_free). */
-#define DEFINE_CLEANUP(type, func)                         \
-        static inline void cleanup_##func(type *p) {       \
-                if (*p)                                    \
-                        (void)func(*p);                    \
+#define DEFINE_CLEANUP(type, func)                   \
+        static inline void cleanup_##func(type *p) { \
+                if (*p)                              \
+                        (void)func(*p);              \
         }
 
 /* Grow an array so that it has room for one more element. 0 or -ENOMEM; the
  * old array stays valid on failure. */
-#define GROW(array, n, alloc)                                                       \
-        ({                                                                          \
-                int r_ = 0;                                                         \
-                if ((n) >= (alloc)) {                                               \
-                        size_t c_ = (alloc) ? (size_t)(alloc) * 2 : 8;              \
-                        void *p_ = reallocarray((array), c_, sizeof(*(array)));     \
-                        if (!p_)                                                    \
-                                r_ = -ENOMEM;                                       \
-                        else {                                                      \
-                                (array) = p_;                                       \
-                                (alloc) = c_;                                       \
-                        }                                                           \
-                }                                                                   \
-                r_;                                                                 \
+#define GROW(array, n, alloc)                                                   \
+        ({                                                                      \
+                int r_ = 0;                                                     \
+                if ((n) >= (alloc)) {                                           \
+                        size_t c_ = (alloc) ? (size_t)(alloc)*2 : 8;            \
+                        void *p_ = reallocarray((array), c_, sizeof(*(array))); \
+                        if (!p_)                                                \
+                                r_ = -ENOMEM;                                   \
+                        else {                                                  \
+                                (array) = p_;                                   \
+                                (alloc) = c_;                                   \
+                        }                                                       \
+                }                                                               \
+                r_;                                                             \
         })

@@ -51,8 +51,14 @@ static const HostFacts host = {
         .cgroup2 = true,
         .controllers = CONTROLLER_CPU | CONTROLLER_IO | CONTROLLER_MEMORY | CONTROLLER_PIDS,
         .controllers_enabled = CONTROLLER_CPU | CONTROLLER_IO | CONTROLLER_MEMORY | CONTROLLER_PIDS,
-        .memory_bytes = 16 * G, .swap_bytes = 2 * G, .pid_max = 10000, .page_size = 4096, .n_cpus = 4,
-        .io_cost = true, .io_latency = true, .user_io_delegated = true,
+        .memory_bytes = 16 * G,
+        .swap_bytes = 2 * G,
+        .pid_max = 10000,
+        .page_size = 4096,
+        .n_cpus = 4,
+        .io_cost = true,
+        .io_latency = true,
+        .user_io_delegated = true,
 };
 
 /* /dev/sda and what is on it; nothing else is a disk. */
@@ -124,19 +130,22 @@ static void test_mode(void **state) {
                 { HOST("ceilings") ACME "Mode=enforce\n", "acme", "acme", NULL, MODE_CEILINGS, 2 },
                 { HOST("ceilings") ACME "Mode=ceilings\n", "acme", "acme", NULL, MODE_CEILINGS, 5 },
                 { HOST("off") ACME "Mode=enforce\n", "acme", "acme", NULL, MODE_OFF, 2 },
-                { HOST("enforce") "[Defaults]\nMode=observe\n" ACME "Mode=enforce\n", "acme", "acme", NULL, MODE_ENFORCE, 7 },
-                { HOST("enforce") "[Defaults]\nMode=observe\n" ACME "Mode=enforce\n", NULL, "unassigned", NULL,
-                  MODE_OBSERVE, 4 },
-                { HOST("enforce") "[Defaults]\nMode=observe\n" ACME "Mode=\n", "acme", "acme", NULL, MODE_ENFORCE, 2 },
-                { HOST("enforce") "[Plan p]\nMode=throttle\n" ACME "Plan=p\n", "acme", "acme", NULL, MODE_THROTTLE, 4 },
-                { HOST("enforce") ACME "Mode=throttle\n[Container acme/db*]\nMode=ceilings\n", "acme", "acme", "db1",
-                  MODE_CEILINGS, 7 },
-                { HOST("enforce") ACME "Mode=throttle\n[Container acme/db*]\nMode=ceilings\n", "acme", "acme", "web",
-                  MODE_THROTTLE, 5 },
-                { HOST("enforce") ACME "Mode=throttle\n[Container acme/db*]\nMode=ceilings\n", "acme", "acme", NULL,
-                  MODE_THROTTLE, 5 },
-                { HOST("enforce") "[Container */db*]\nMode=observe\n[Container */*1]\nMode=throttle\n" ACME, "acme", "acme",
-                  "db1", MODE_THROTTLE, 6 },
+                { HOST("enforce") "[Defaults]\nMode=observe\n" ACME "Mode=enforce\n", "acme", "acme", NULL,
+                  MODE_ENFORCE, 7 },
+                { HOST("enforce") "[Defaults]\nMode=observe\n" ACME "Mode=enforce\n", NULL, "unassigned",
+                  NULL, MODE_OBSERVE, 4 },
+                { HOST("enforce") "[Defaults]\nMode=observe\n" ACME "Mode=\n", "acme", "acme", NULL,
+                  MODE_ENFORCE, 2 },
+                { HOST("enforce") "[Plan p]\nMode=throttle\n" ACME "Plan=p\n", "acme", "acme", NULL,
+                  MODE_THROTTLE, 4 },
+                { HOST("enforce") ACME "Mode=throttle\n[Container acme/db*]\nMode=ceilings\n", "acme", "acme",
+                  "db1", MODE_CEILINGS, 7 },
+                { HOST("enforce") ACME "Mode=throttle\n[Container acme/db*]\nMode=ceilings\n", "acme", "acme",
+                  "web", MODE_THROTTLE, 5 },
+                { HOST("enforce") ACME "Mode=throttle\n[Container acme/db*]\nMode=ceilings\n", "acme", "acme",
+                  NULL, MODE_THROTTLE, 5 },
+                { HOST("enforce") "[Container */db*]\nMode=observe\n[Container */*1]\nMode=throttle\n" ACME,
+                  "acme", "acme", "db1", MODE_THROTTLE, 6 },
         };
         (void)state;
 
@@ -146,19 +155,19 @@ static void test_mode(void **state) {
 
                 ceiling_settings(p, rule_of(p, rows[i].rule), rows[i].tenant, rows[i].name, &s);
                 if (s.mode != rows[i].mode || s.mode_ref.line != rows[i].line)
-                        fail_msg("%zu: %s by line %u, expected %s by %u", i, mode_to_string(s.mode), s.mode_ref.line,
-                                 mode_to_string(rows[i].mode), rows[i].line);
+                        fail_msg("%zu: %s by line %u, expected %s by %u", i, mode_to_string(s.mode),
+                                 s.mode_ref.line, mode_to_string(rows[i].mode), rows[i].line);
         }
 }
 
 static void test_settings(void **state) {
-        _cleanup_policy_ Policy *p = parse(
-                "[Host]\nMode=enforce\nOperatorHoldSec=1min\n"
-                "[Defaults]\nPriority=7\nKill=prefer\nCPUGuarantee=50%\n"
-                "[Plan gold]\nKill=last\nEngineLimits=override\nSum=slice\nCPUGuarantee=150%\n"
-                ACME "Plan=gold\nThrottle=cpu freeze\nKillGraceSec=3s\nOperatorHoldSec=2min\n"
-                "[Container acme/db*]\nKill=never\nPriority=\n"
-                "[Tenant unassigned]\nKill=last\nPriority=9\n");
+        _cleanup_policy_ Policy *p =
+                parse("[Host]\nMode=enforce\nOperatorHoldSec=1min\n"
+                      "[Defaults]\nPriority=7\nKill=prefer\nCPUGuarantee=50%\n"
+                      "[Plan gold]\nKill=last\nEngineLimits=override\nSum=slice\nCPUGuarantee=150%\n" ACME
+                      "Plan=gold\nThrottle=cpu freeze\nKillGraceSec=3s\nOperatorHoldSec=2min\n"
+                      "[Container acme/db*]\nKill=never\nPriority=\n"
+                      "[Tenant unassigned]\nKill=last\nPriority=9\n");
         Settings s;
         (void)state;
 
@@ -264,9 +273,12 @@ static void test_limits(void **state) {
                   "MemoryHigh=inf@26 MemoryMax=inf@25 TasksMax=100@3 IOReadBandwidthMax[8:16]=7000000@29" },
                 { "compose", "compose-x", "x", false,
                   "MemoryHigh=2048M@8 MemoryMax=8192M@4 TasksMax=40@39 IOReadBandwidthMax[8:0]=1000000@5" },
-                { "compose", NULL, NULL, true, "MemoryHigh=1024M@7 MemoryMax=2048M@40 MemorySwapMax=1024M@9" },
-                { "compose", "compose-shop", NULL, true, "MemoryMax=3072M@42" }, /* its own plan beats the template */
-                { "compose", "compose-tiny", NULL, true, "MemoryHigh=524288@7 MemoryMax=1M@48 MemorySwapMax=1024M@9" },
+                { "compose", NULL, NULL, true,
+                  "MemoryHigh=1024M@7 MemoryMax=2048M@40 MemorySwapMax=1024M@9" },
+                { "compose", "compose-shop", NULL, true,
+                  "MemoryMax=3072M@42" }, /* its own plan beats the template */
+                { "compose", "compose-tiny", NULL, true,
+                  "MemoryHigh=524288@7 MemoryMax=1M@48 MemorySwapMax=1024M@9" },
         };
         _cleanup_policy_ Policy *p = parse(text);
         _cleanup_(limit_set_deinit) LimitSet set = LIMIT_SET_INIT;
@@ -275,8 +287,8 @@ static void test_limits(void **state) {
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 const PolicyTenant *rule = rule_of(p, rows[i].rule);
-                int r = rows[i].sum ? ceiling_tenant(p, rule, rows[i].tenant, &env, &set) :
-                                      ceiling_container(p, rule, rows[i].tenant, rows[i].name, &env, &set);
+                int r = rows[i].sum ? ceiling_tenant(p, rule, rows[i].tenant, &env, &set)
+                                    : ceiling_container(p, rule, rows[i].tenant, rows[i].name, &env, &set);
 
                 assert_int_equal(r, 0);
                 assert_true(!rows[i].rule || rule);
@@ -296,7 +308,9 @@ static void test_unassigned_sums(void **state) {
 
         /* "50% of MemoryMax", which only [Defaults] have: the parser refuses that */
         assert_int_equal(high->limit, LIMIT_MEMORY_HIGH);
-        *high = (LimitExpr){ .limit = LIMIT_MEMORY_HIGH, .kind = LIMIT_EXPR_PERMYRIAD_OF_LIMIT, .value = 5000,
+        *high = (LimitExpr){ .limit = LIMIT_MEMORY_HIGH,
+                             .kind = LIMIT_EXPR_PERMYRIAD_OF_LIMIT,
+                             .value = 5000,
                              .of = LIMIT_MEMORY_MAX };
         assert_int_equal(ceiling_tenant(p, NULL, "unassigned", &env, &set), 0);
         assert_string_equal(show(&set, &out), "CPUQuota=100000@8 TasksMax=5@4");
@@ -306,16 +320,17 @@ static void test_unassigned_sums(void **state) {
 
 /* Several [Container] sections can make a circle that no single one has. */
 static void test_circle(void **state) {
-        _cleanup_policy_ Policy *p = parse(ACME "[Container acme/d*]\nContainerMemoryHigh=90% of ContainerMemoryMax\n"
-                                                "ContainerMemoryMax=1G\n"
-                                                "[Container acme/*b]\nContainerMemoryMax=110% of ContainerMemoryHigh\n"
-                                                "ContainerMemoryHigh=1G\n"
-                                                "[Container acme/d?b]\nContainerMemoryHigh=90% of ContainerMemoryMax\n"
-                                                "ContainerMemoryMin=1M\n"
-                                                "ContainerMemoryMax=2G\n[Container acme/dab]\n"
-                                                "ContainerMemoryMax=50% of ContainerMemoryHigh\n"
-                                                "ContainerMemoryHigh=1G\n[Container acme/da?]\n"
-                                                "ContainerMemoryHigh=50% of ContainerMemoryMin\n");
+        _cleanup_policy_ Policy *p =
+                parse(ACME "[Container acme/d*]\nContainerMemoryHigh=90% of ContainerMemoryMax\n"
+                           "ContainerMemoryMax=1G\n"
+                           "[Container acme/*b]\nContainerMemoryMax=110% of ContainerMemoryHigh\n"
+                           "ContainerMemoryHigh=1G\n"
+                           "[Container acme/d?b]\nContainerMemoryHigh=90% of ContainerMemoryMax\n"
+                           "ContainerMemoryMin=1M\n"
+                           "ContainerMemoryMax=2G\n[Container acme/dab]\n"
+                           "ContainerMemoryMax=50% of ContainerMemoryHigh\n"
+                           "ContainerMemoryHigh=1G\n[Container acme/da?]\n"
+                           "ContainerMemoryHigh=50% of ContainerMemoryMin\n");
         _cleanup_(limit_set_deinit) LimitSet set = LIMIT_SET_INIT;
         _cleanup_buf_ Buf out = BUF_INIT;
         (void)state;
@@ -335,8 +350,9 @@ static void test_circle(void **state) {
 }
 
 static void test_unknown_host(void **state) {
-        _cleanup_policy_ Policy *p = parse(ACME "MemoryMax=50%\nTasksMax=50%\nMemorySwapMax=50%\nMemoryHigh=1G\n"
-                                                "IOReadBandwidthMax=/dev/sda 1M\n");
+        _cleanup_policy_ Policy *p =
+                parse(ACME "MemoryMax=50%\nTasksMax=50%\nMemorySwapMax=50%\nMemoryHigh=1G\n"
+                           "IOReadBandwidthMax=/dev/sda 1M\n");
         _cleanup_(limit_set_deinit) LimitSet set = LIMIT_SET_INIT;
         _cleanup_buf_ Buf out = BUF_INIT;
         static const HostFacts empty;
@@ -361,11 +377,15 @@ typedef struct Put {
 static void fill(LimitSet *set, const Put puts[static PUTS_MAX], OriginKind kind) {
         limit_set_clear(set);
         for (size_t i = 0; i < PUTS_MAX; i++) {
-                LimitKnob knob = { puts[i].limit, limit_info(puts[i].limit)->per_device ? makedev(8, puts[i].minor) : 0 };
+                LimitKnob knob = { puts[i].limit,
+                                   limit_info(puts[i].limit)->per_device ? makedev(8, puts[i].minor) : 0 };
 
                 if (puts[i].value) /* 0 ends nothing, it is no row */
-                        assert_int_equal(limit_set_put(set, knob, puts[i].value,
-                                                       origin_pack(kind, (PolicyRef){ .line = kind == ORIGIN_POLICY })), 0);
+                        assert_int_equal(
+                                limit_set_put(
+                                        set, knob, puts[i].value,
+                                        origin_pack(kind, (PolicyRef){ .line = kind == ORIGIN_POLICY })),
+                                0);
         }
 }
 
@@ -387,45 +407,143 @@ static void test_combine(void **state) {
                 const char *limits;
         } rows[] = {
                 { "nothing", {}, {}, {}, false, "" },
-                { "wants alone are nobody's business", {}, {}, { { MAX, M, 0 }, { WEIGHT, 50, 0 } }, false, "" },
+                { "wants alone are nobody's business",
+                  {},
+                  {},
+                  { { MAX, M, 0 }, { WEIGHT, 50, 0 } },
+                  false,
+                  "" },
                 { "policy alone", { { MAX, 2 * M, 0 } }, {}, {}, false, "MemoryMax=2M@1" },
-                { "an engine's lower", { { MAX, 2 * M, 0 } }, {}, { { MAX, M, 0 } }, false, "MemoryMax=1M@engine" },
-                { "an engine's higher", { { MAX, 2 * M, 0 } }, {}, { { MAX, 3 * M, 0 } }, false, "MemoryMax=2M@1" },
-                { "an engine's equal", { { MAX, 2 * M, 0 } }, {}, { { MAX, 2 * M, 0 } }, false, "MemoryMax=2M@1" },
+                { "an engine's lower",
+                  { { MAX, 2 * M, 0 } },
+                  {},
+                  { { MAX, M, 0 } },
+                  false,
+                  "MemoryMax=1M@engine" },
+                { "an engine's higher",
+                  { { MAX, 2 * M, 0 } },
+                  {},
+                  { { MAX, 3 * M, 0 } },
+                  false,
+                  "MemoryMax=2M@1" },
+                { "an engine's equal",
+                  { { MAX, 2 * M, 0 } },
+                  {},
+                  { { MAX, 2 * M, 0 } },
+                  false,
+                  "MemoryMax=2M@1" },
                 { "override", { { MAX, 2 * M, 0 } }, {}, { { MAX, M, 0 } }, true, "MemoryMax=2M@1" },
-                { "a share is tighter", { { MAX, 2 * M, 0 } }, { { MAX, M, 0 } }, {}, false, "MemoryMax=1M@share" },
-                { "a share is looser", { { MAX, 2 * M, 0 } }, { { MAX, 3 * M, 0 } }, {}, false, "MemoryMax=2M@1" },
-                { "a share alone", {}, { { MAX, 3 * M, 0 } }, { { MAX, 4 * M, 0 } }, false, "MemoryMax=3M@share" },
-                { "a share and an engine", {}, { { MAX, 3 * M, 0 } }, { { MAX, M, 0 } }, false, "MemoryMax=1M@engine" },
-                { "a share and override", { { MAX, 4 * M, 0 } }, { { MAX, 3 * M, 0 } }, { { MAX, M, 0 } }, true,
+                { "a share is tighter",
+                  { { MAX, 2 * M, 0 } },
+                  { { MAX, M, 0 } },
+                  {},
+                  false,
+                  "MemoryMax=1M@share" },
+                { "a share is looser",
+                  { { MAX, 2 * M, 0 } },
+                  { { MAX, 3 * M, 0 } },
+                  {},
+                  false,
+                  "MemoryMax=2M@1" },
+                { "a share alone",
+                  {},
+                  { { MAX, 3 * M, 0 } },
+                  { { MAX, 4 * M, 0 } },
+                  false,
+                  "MemoryMax=3M@share" },
+                { "a share and an engine",
+                  {},
+                  { { MAX, 3 * M, 0 } },
+                  { { MAX, M, 0 } },
+                  false,
+                  "MemoryMax=1M@engine" },
+                { "a share and override",
+                  { { MAX, 4 * M, 0 } },
+                  { { MAX, 3 * M, 0 } },
+                  { { MAX, M, 0 } },
+                  true,
                   "MemoryMax=3M@share" },
                 { "infinity is none of mine", { { MAX, INF, 0 } }, {}, { { MAX, M, 0 } }, false, "" },
                 { "infinity lifts", { { MAX, INF, 0 } }, {}, { { MAX, M, 0 } }, true, "MemoryMax=inf@1" },
-                { "infinity and a share", { { MAX, INF, 0 } }, { { MAX, M, 0 } }, {}, false, "MemoryMax=1M@share" },
-                { "weights are policy's", { { WEIGHT, 300, 0 } }, { { WEIGHT, 200, 0 } }, { { WEIGHT, 50, 0 } }, false,
+                { "infinity and a share",
+                  { { MAX, INF, 0 } },
+                  { { MAX, M, 0 } },
+                  {},
+                  false,
+                  "MemoryMax=1M@share" },
+                { "weights are policy's",
+                  { { WEIGHT, 300, 0 } },
+                  { { WEIGHT, 200, 0 } },
+                  { { WEIGHT, 50, 0 } },
+                  false,
                   "CPUWeight=300@1" },
-                { "or the share's", {}, { { WEIGHT, 200, 0 } }, { { WEIGHT, 50, 0 } }, false, "CPUWeight=200@share" },
+                { "or the share's",
+                  {},
+                  { { WEIGHT, 200, 0 } },
+                  { { WEIGHT, 50, 0 } },
+                  false,
+                  "CPUWeight=200@share" },
                 { "protections too", { { MIN, 3 * M, 0 } }, {}, { { MIN, M, 0 } }, false, "MemoryMin=3M@1" },
-                { "device by device", { { RBPS, 5, 0 } }, { { RBPS, 7, 1 } }, { { RBPS, 3, 1 }, { RBPS, 9, 0 }, { RBPS, 1, 2 } },
-                  false, "IOReadBandwidthMax[8:0]=5@1 IOReadBandwidthMax[8:1]=3@engine" },
-                { "high above max", { { HIGH, 3 * M, 0 }, { MAX, 2 * M, 0 } }, {}, { { MAX, M, 0 } }, false,
+                { "device by device",
+                  { { RBPS, 5, 0 } },
+                  { { RBPS, 7, 1 } },
+                  { { RBPS, 3, 1 }, { RBPS, 9, 0 }, { RBPS, 1, 2 } },
+                  false,
+                  "IOReadBandwidthMax[8:0]=5@1 IOReadBandwidthMax[8:1]=3@engine" },
+                { "high above max",
+                  { { HIGH, 3 * M, 0 }, { MAX, 2 * M, 0 } },
+                  {},
+                  { { MAX, M, 0 } },
+                  false,
                   "MemoryHigh=1M@engine MemoryMax=1M@engine" },
-                { "min above max", { { MIN, 3 * M, 0 }, { LIMIT_MEMORY_LOW, 4 * M, 0 }, { MAX, 2 * M, 0 } }, {}, {}, false,
+                { "min above max",
+                  { { MIN, 3 * M, 0 }, { LIMIT_MEMORY_LOW, 4 * M, 0 }, { MAX, 2 * M, 0 } },
+                  {},
+                  {},
+                  false,
                   "MemoryMin=2M@1 MemoryLow=2M@1 MemoryMax=2M@1" },
-                { "period and burst are policy's", { { PERIOD, 50000, 0 } }, { { PERIOD, 1000, 0 }, { BURST, 5, 0 } },
-                  { { PERIOD, 20000, 0 }, { BURST, 1, 0 } }, false, "CPUQuotaPeriodSec=50000@1" },
-                { "burst within quota and default period", { { QUOTA, 500000, 0 }, { BURST, 90000, 0 } }, {}, {}, false,
+                { "period and burst are policy's",
+                  { { PERIOD, 50000, 0 } },
+                  { { PERIOD, 1000, 0 }, { BURST, 5, 0 } },
+                  { { PERIOD, 20000, 0 }, { BURST, 1, 0 } },
+                  false,
+                  "CPUQuotaPeriodSec=50000@1" },
+                { "burst within quota and default period",
+                  { { QUOTA, 500000, 0 }, { BURST, 90000, 0 } },
+                  {},
+                  {},
+                  false,
                   "CPUQuota=500000@1 CPUBurst=50000@1" },
-                { "burst within quota and own period", { { QUOTA, 500000, 0 }, { BURST, 90000, 0 }, { PERIOD, 10000, 0 } },
-                  {}, {}, false, "CPUQuota=500000@1 CPUQuotaPeriodSec=10000@1 CPUBurst=5000@1" },
-                { "burst within quota and the engine's period", { { QUOTA, 500000, 0 }, { BURST, 90000, 0 } }, {},
-                  { { PERIOD, 20000, 0 } }, false, "CPUQuota=500000@1 CPUBurst=10000@1" },
-                { "burst within the engine's quota", { { BURST, 90000, 0 } }, {}, { { QUOTA, 200000, 0 } }, false,
+                { "burst within quota and own period",
+                  { { QUOTA, 500000, 0 }, { BURST, 90000, 0 }, { PERIOD, 10000, 0 } },
+                  {},
+                  {},
+                  false,
+                  "CPUQuota=500000@1 CPUQuotaPeriodSec=10000@1 CPUBurst=5000@1" },
+                { "burst within quota and the engine's period",
+                  { { QUOTA, 500000, 0 }, { BURST, 90000, 0 } },
+                  {},
+                  { { PERIOD, 20000, 0 } },
+                  false,
+                  "CPUQuota=500000@1 CPUBurst=10000@1" },
+                { "burst within the engine's quota",
+                  { { BURST, 90000, 0 } },
+                  {},
+                  { { QUOTA, 200000, 0 } },
+                  false,
                   "CPUBurst=20000@1" },
-                { "burst within the share's quota", { { BURST, 90000, 0 } }, { { QUOTA, 100000, 0 } }, {}, false,
+                { "burst within the share's quota",
+                  { { BURST, 90000, 0 } },
+                  { { QUOTA, 100000, 0 } },
+                  {},
+                  false,
                   "CPUQuota=100000@share CPUBurst=10000@1" },
                 { "burst without a quota", { { BURST, 90000, 0 } }, {}, {}, false, "CPUBurst=90000@1" },
-                { "burst and a quota lifted", { { BURST, 90000, 0 }, { QUOTA, INF, 0 } }, {}, { { QUOTA, 100000, 0 } }, true,
+                { "burst and a quota lifted",
+                  { { BURST, 90000, 0 }, { QUOTA, INF, 0 } },
+                  {},
+                  { { QUOTA, 100000, 0 } },
+                  true,
                   "CPUQuota=inf@1 CPUBurst=90000@1" },
         };
         _cleanup_(limit_set_deinit) LimitSet policy = LIMIT_SET_INIT;
@@ -440,7 +558,8 @@ static void test_combine(void **state) {
                 fill(&share, rows[i].share, ORIGIN_SHARE);
                 fill(&wants, rows[i].wants, ORIGIN_ENGINE);
                 assert_int_equal(ceiling_combine(&policy, share.n ? &share : NULL, wants.n ? &wants : NULL,
-                                                 rows[i].engine_override, &set), 0);
+                                                 rows[i].engine_override, &set),
+                                 0);
                 if (!STR_EQ(show(&set, &out), rows[i].limits))
                         fail_msg("%s:\n%s\nexpected\n%s", rows[i].what, buf_str(&out), rows[i].limits);
         }
@@ -450,7 +569,8 @@ static void test_combine(void **state) {
 
 /* Few distinct values, so that they are often equal, and the edges. */
 static void random_set(LimitSet *set, OriginKind kind) {
-        static const uint64_t values[] = { 0, 1, 100, 1000, 4096, 50000, 100000, 1000000, M, 2 * M, G, INF - 1, INF };
+        static const uint64_t values[] = { 0,       1, 100,   1000, 4096,    50000, 100000,
+                                           1000000, M, 2 * M, G,    INF - 1, INF };
 
         limit_set_clear(set);
         for (Limit l = 0; l < _LIMIT_MAX; l++)
@@ -461,7 +581,8 @@ static void random_set(LimitSet *set, OriginKind kind) {
                         if (l == PERIOD)
                                 v = 1000 + next_random(999001);
                         if (next_random(2))
-                                assert_int_equal(limit_set_put(set, knob, v, origin_pack(kind, (PolicyRef){})), 0);
+                                assert_int_equal(
+                                        limit_set_put(set, knob, v, origin_pack(kind, (PolicyRef){})), 0);
                 }
 }
 
@@ -469,14 +590,15 @@ static bool sets_equal(const LimitSet *a, const LimitSet *b) {
         if (a->n != b->n)
                 return false;
         for (size_t i = 0; i < a->n; i++)
-                if (limit_knob_cmp(a->entries[i].knob, b->entries[i].knob) || a->entries[i].value != b->entries[i].value)
+                if (limit_knob_cmp(a->entries[i].knob, b->entries[i].knob) ||
+                    a->entries[i].value != b->entries[i].value)
                         return false;
         return true;
 }
 
 /* One of the several rules below was broken. */
-static void check_combined(const LimitSet *policy, const LimitSet *share, const LimitSet *wants, bool engine_override,
-                           const LimitSet *set) {
+static void check_combined(const LimitSet *policy, const LimitSet *share, const LimitSet *wants,
+                           bool engine_override, const LimitSet *set) {
         uint64_t max = INF, burst, quota = INF, period = 100000, v;
 
         for (size_t i = 0; i < set->n; i++) {
@@ -489,7 +611,8 @@ static void check_combined(const LimitSet *policy, const LimitSet *share, const 
                 if (i > 0)
                         assert_true(limit_knob_cmp(set->entries[i - 1].knob, e->knob) < 0);
                 if (follows_policy) {
-                        assert_true(p && (e->knob.limit == BURST ? e->value <= p->value : e->value == p->value));
+                        assert_true(p &&
+                                    (e->knob.limit == BURST ? e->value <= p->value : e->value == p->value));
                         continue;
                 }
                 if (limit_info(e->knob.limit)->sense == LIMIT_EXACT) {
@@ -497,7 +620,8 @@ static void check_combined(const LimitSet *policy, const LimitSet *share, const 
                         continue;
                 }
                 assert_true((!p || e->value <= p->value) && (!s || e->value <= s->value));
-                assert_true(!w || engine_override || e->value <= w->value); /* nobody's limit is raised unasked */
+                assert_true(!w || engine_override ||
+                            e->value <= w->value); /* nobody's limit is raised unasked */
         }
         /* Every ceiling that is named and no infinity is there. */
         for (size_t i = 0; i < policy->n; i++)
@@ -567,10 +691,15 @@ static void test_strictest(void **state) {
                 { { { WEIGHT, 50, 0 } }, { { WEIGHT, 200, 0 } }, "CPUWeight=50@1" },
                 { { { BURST, 500, 0 } }, {}, "" },
                 { { { LATENCY, 500, 0 } }, {}, "" },
-                { { { LATENCY, 500, 0 } }, { { LATENCY, 900, 0 } }, "IODeviceLatencyTargetSec[8:0]=900@share" },
-                { { { QUOTA, 500, 0 }, { PERIOD, 1, 0 } }, { { QUOTA, 400, 0 }, { PERIOD, 2, 0 } },
+                { { { LATENCY, 500, 0 } },
+                  { { LATENCY, 900, 0 } },
+                  "IODeviceLatencyTargetSec[8:0]=900@share" },
+                { { { QUOTA, 500, 0 }, { PERIOD, 1, 0 } },
+                  { { QUOTA, 400, 0 }, { PERIOD, 2, 0 } },
                   "CPUQuota=400@share CPUQuotaPeriodSec=2@share" },
-                { { { QUOTA, 500, 0 }, { PERIOD, 1, 0 } }, { { PERIOD, 2, 0 } }, "CPUQuota=500@1 CPUQuotaPeriodSec=1@1" },
+                { { { QUOTA, 500, 0 }, { PERIOD, 1, 0 } },
+                  { { PERIOD, 2, 0 } },
+                  "CPUQuota=500@1 CPUQuotaPeriodSec=1@1" },
                 { { { QUOTA, 500, 0 }, { PERIOD, 1, 0 } }, { { QUOTA, 400, 0 } }, "CPUQuota=400@share" },
         };
         _cleanup_(limit_set_deinit) LimitSet a = LIMIT_SET_INIT;
@@ -613,11 +742,20 @@ static void test_pending(void **state) {
                 const char *limits;
         } rows[] = {
                 /* any of acme, compose, nobody; free would not be held; own's sections do not count */
-                { { .cgroup = "/system.slice/x.scope", .names_trusted = true, .uid = (uid_t)-1 }, NULL, MODE_CEILINGS, false,
+                { { .cgroup = "/system.slice/x.scope", .names_trusted = true, .uid = (uid_t)-1 },
+                  NULL,
+                  MODE_CEILINGS,
+                  false,
                   "MemoryMax=2048M@strictest@5 CPUQuota=500000@strictest@33 TasksMax=50@strictest@25" },
-                { { .cgroup = "/own.slice/x.scope", .names_trusted = true, .uid = 7 }, "web", MODE_CEILINGS, false,
+                { { .cgroup = "/own.slice/x.scope", .names_trusted = true, .uid = 7 },
+                  "web",
+                  MODE_CEILINGS,
+                  false,
                   "MemoryMax=8192M@strictest@18 TasksMax=200@strictest@22" },
-                { { .cgroup = "/own.slice/x.scope", .names_trusted = true, .uid = 7 }, "db", MODE_CEILINGS, false,
+                { { .cgroup = "/own.slice/x.scope", .names_trusted = true, .uid = 7 },
+                  "db",
+                  MODE_CEILINGS,
+                  false,
                   "MemoryMax=8192M@strictest@18 TasksMax=10@strictest@27" },
         };
         _cleanup_policy_ Policy *p = parse(pending_policy);
@@ -629,7 +767,8 @@ static void test_pending(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 assert_int_equal(ceiling_pending(p, &rows[i].f, rows[i].name, &env, &s, &set), 0);
                 if (!STR_EQ(show(&set, &out), rows[i].limits) || s.mode != rows[i].mode)
-                        fail_msg("%zu: %s\n%s\nexpected\n%s", i, mode_to_string(s.mode), buf_str(&out), rows[i].limits);
+                        fail_msg("%zu: %s\n%s\nexpected\n%s", i, mode_to_string(s.mode), buf_str(&out),
+                                 rows[i].limits);
                 assert_int_equal(s.kill, KILL_NEVER);
                 assert_false(s.engine_override);
         }
@@ -637,8 +776,9 @@ static void test_pending(void **state) {
 
 /* A host that observes goes on observing until it is known that it is the canary. */
 static void test_pending_canary(void **state) {
-        _cleanup_policy_ Policy *p = parse("[Host]\nMode=enforce\n[Defaults]\nMode=observe\nContainerTasksMax=5\n"
-                                           "[Tenant canary]\nMatch=name=canary\nMode=enforce\nContainerTasksMax=9\n");
+        _cleanup_policy_ Policy *p =
+                parse("[Host]\nMode=enforce\n[Defaults]\nMode=observe\nContainerTasksMax=5\n"
+                      "[Tenant canary]\nMatch=name=canary\nMode=enforce\nContainerTasksMax=9\n");
         WhoFacts f = { .cgroup = "/x.scope", .names_trusted = true, .uid = (uid_t)-1 };
         _cleanup_(limit_set_deinit) LimitSet set = LIMIT_SET_INIT;
         _cleanup_buf_ Buf out = BUF_INIT;
@@ -652,7 +792,9 @@ static void test_pending_canary(void **state) {
 
 /* Whatever turns out, it was not held more loosely before. */
 static void test_pending_is_strict(void **state) {
-        static const WhoLabel labels[] = { { "t", "acme" }, { "t", "free" }, { "compose", "x" }, { "t", "nobody" } };
+        static const WhoLabel labels[] = {
+                { "t", "acme" }, { "t", "free" }, { "compose", "x" }, { "t", "nobody" }
+        };
         static const char *const names[] = { "db1", "web", "x" };
         static const char *const paths[] = { "/own.slice/x.scope", "/system.slice/x.scope" };
         static const char *const groups[] = { "staff", NULL };
@@ -662,7 +804,9 @@ static void test_pending_is_strict(void **state) {
         (void)state;
 
         for (unsigned i = 0; i < ARRAY_SIZE(labels) * ARRAY_SIZE(names) * ARRAY_SIZE(paths) * 2; i++) {
-                WhoFacts f = { .cgroup = paths[i % 2], .names_trusted = true, .uid = i / 2 % 2 ? 7 : (uid_t)-1 };
+                WhoFacts f = { .cgroup = paths[i % 2],
+                               .names_trusted = true,
+                               .uid = i / 2 % 2 ? 7 : (uid_t)-1 };
                 const char *name = names[i / 4 % ARRAY_SIZE(names)];
                 Settings s;
                 WhoResult r;
@@ -704,9 +848,12 @@ static bool no_writeback(void *user, dev_t dev) {
 }
 
 static void test_cannot_bite(void **state) {
-        static const Put all[PUTS_MAX] = { { MIN, M, 0 },           { LIMIT_MEMORY_SWAP_MAX, M, 0 },
-                                           { LIMIT_IO_WEIGHT, 5, 0 }, { LIMIT_IO_WRITE_BANDWIDTH_MAX, 5, 0 },
-                                           { LIMIT_IO_WRITE_BANDWIDTH_MAX, 5, 1 }, { BURST, 9, 0 } };
+        static const Put all[PUTS_MAX] = { { MIN, M, 0 },
+                                           { LIMIT_MEMORY_SWAP_MAX, M, 0 },
+                                           { LIMIT_IO_WEIGHT, 5, 0 },
+                                           { LIMIT_IO_WRITE_BANDWIDTH_MAX, 5, 0 },
+                                           { LIMIT_IO_WRITE_BANDWIDTH_MAX, 5, 1 },
+                                           { BURST, 9, 0 } };
         _cleanup_(limit_set_deinit) LimitSet set = LIMIT_SET_INIT;
         HostFacts h = host;
         BiteFacts f = { .host = &h, .have_files = UINT32_MAX, .parent_protection = UINT64_MAX };
@@ -722,12 +869,14 @@ static void test_cannot_bite(void **state) {
         h.swap_bytes = 0;
         h.io_cost = false;
         ceiling_cannot_bite(&set, &f, put_text, &out);
-        assert_string_equal(buf_str(&out),
-                            "MemoryMin: inert, the parent protects nothing (neither MemoryMin nor MemoryLow there)|"
-                            "MemorySwapMax: no swap on this host, there is nothing to limit|"
-                            "IOWeight: no io.cost and no bfq on this host|"
-                            "IOWriteBandwidthMax: only direct writes, no file system on that disk charges buffered ones to "
-                            "whoever wrote them (ext4, btrfs, f2fs and xfs do)|");
+        assert_string_equal(
+                buf_str(&out),
+                "MemoryMin: inert, the parent protects nothing (neither MemoryMin nor MemoryLow there)|"
+                "MemorySwapMax: no swap on this host, there is nothing to limit|"
+                "IOWeight: no io.cost and no bfq on this host|"
+                "IOWriteBandwidthMax: only direct writes, no file system on that disk charges buffered ones "
+                "to "
+                "whoever wrote them (ext4, btrfs, f2fs and xfs do)|");
 
         buf_clear(&out);
         h = host;
@@ -775,7 +924,8 @@ static void test_check_host(void **state) {
                 "[Plan p]\nIOWeight=50\nMemorySwapMax=0\n" /* 3 */
                 "[Tenant acme]\nMatch=name=a\nPlan=p\nMemoryMax=10G\nMemoryMin=10G\nCPUGuarantee=300%\n"
                 "[Tenant beta]\nMatch=name=b\nPlan=p\nMemoryMax=10G\nMemoryMin=5G\nIOWeight=9\n"
-                "[Tenant rest]\nMatch=name=c\nMemoryMax=infinity\nContainerIODeviceLatencyTargetSec=/dev/sda 5ms\n" /* 19 */
+                "[Tenant rest]\nMatch=name=c\nMemoryMax=infinity\nContainerIODeviceLatencyTargetSec=/dev/sda "
+                "5ms\n" /* 19 */
                 "[Template t]\nMatch=label=p=*\nTenant=t-%v\nMemoryMax=4G\nMemoryMin=2G\nCPUGuarantee=150%\n";
         _cleanup_policy_ Policy *p = parse(text);
         _cleanup_(diags_deinit) Diags diags = {};
@@ -798,11 +948,14 @@ static void test_check_host(void **state) {
         assert_int_equal(diags.n_errors, 0);
         assert_int_equal(diags_format(&diags, &out), 0);
         static const char *const want[] = {
-                "MemoryMin: the tenants' guarantees sum up to 17G (counting one tenant of each template), more than this "
+                "MemoryMin: the tenants' guarantees sum up to 17G (counting one tenant of each template), "
+                "more than this "
                 "host's 16G of memory: they cannot all be kept\n",
-                "MemoryMax: the tenants' ceilings sum up to 24G (counting one tenant of each template), 1.5 times this "
+                "MemoryMax: the tenants' ceilings sum up to 24G (counting one tenant of each template), 1.5 "
+                "times this "
                 "host's 16G of memory (overcommitted)\n",
-                "CPUGuarantee: the tenants' guarantees sum up to 450% (counting one tenant of each template), more than "
+                "CPUGuarantee: the tenants' guarantees sum up to 450% (counting one tenant of each "
+                "template), more than "
                 "the 400% of this host's 4 CPUs: they cannot all be kept\n",
                 "test.ini:2: warning: IOWeight: no io.cost and no bfq on this host\n",
                 "test.ini:3: warning: MemorySwapMax: no swap on this host, there is nothing to limit\n",
@@ -820,8 +973,12 @@ static void test_check_host(void **state) {
 }
 
 static void test_danger(void **state) {
-        static const DangerUsage now = { .have_memory = true, .have_tasks = true, .have_swap = true,
-                                         .memory_bytes = 3 * G + 100 * M + 4 * K, .swap_bytes = 512 * M, .tasks = 120 };
+        static const DangerUsage now = { .have_memory = true,
+                                         .have_tasks = true,
+                                         .have_swap = true,
+                                         .memory_bytes = 3 * G + 100 * M + 4 * K,
+                                         .swap_bytes = 512 * M,
+                                         .tasks = 120 };
         static const DangerUsage unknown = { .memory_bytes = 3 * G, .swap_bytes = G, .tasks = 9 };
         static const struct {
                 Limit limit;
@@ -842,21 +999,23 @@ static void test_danger(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 _cleanup_buf_ Buf out = BUF_INIT;
 
-                assert_int_equal(ceiling_danger((LimitKnob){ rows[i].limit, 0 }, rows[i].desired, &now, &out), !!rows[i].text);
+                assert_int_equal(ceiling_danger((LimitKnob){ rows[i].limit, 0 }, rows[i].desired, &now, &out),
+                                 !!rows[i].text);
                 assert_string_equal(buf_str(&out), rows[i].text ? rows[i].text : "");
-                assert_false(ceiling_danger((LimitKnob){ rows[i].limit, 0 }, rows[i].desired, &unknown, &out));
+                assert_false(
+                        ceiling_danger((LimitKnob){ rows[i].limit, 0 }, rows[i].desired, &unknown, &out));
         }
 }
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_mode),          cmocka_unit_test(test_settings),
-                cmocka_unit_test(test_limits),        cmocka_unit_test(test_unassigned_sums),
-                cmocka_unit_test(test_circle),        cmocka_unit_test(test_unknown_host),
-                cmocka_unit_test(test_combine),       cmocka_unit_test(test_combine_properties),
-                cmocka_unit_test(test_strictest),     cmocka_unit_test(test_pending),
+                cmocka_unit_test(test_mode),           cmocka_unit_test(test_settings),
+                cmocka_unit_test(test_limits),         cmocka_unit_test(test_unassigned_sums),
+                cmocka_unit_test(test_circle),         cmocka_unit_test(test_unknown_host),
+                cmocka_unit_test(test_combine),        cmocka_unit_test(test_combine_properties),
+                cmocka_unit_test(test_strictest),      cmocka_unit_test(test_pending),
                 cmocka_unit_test(test_pending_canary), cmocka_unit_test(test_pending_is_strict),
-                cmocka_unit_test(test_cannot_bite),   cmocka_unit_test(test_check_host),
+                cmocka_unit_test(test_cannot_bite),    cmocka_unit_test(test_check_host),
                 cmocka_unit_test(test_danger),
         };
 

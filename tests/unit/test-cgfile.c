@@ -99,7 +99,8 @@ static void test_limits(void **state) {
         put(f->fd, "memory.low", "not a number\n"); /* of another kernel: not known, no harm to others */
         assert_int_equal(mkdirat(f->fd, "io.latency", 0755), 0); /* EISDIR */
         assert_int_equal(cg_read_limits(f->fd, &set, &have), 0);
-        assert_int_equal(have, BIT(MEMORY_MAX) | BIT(MEMORY_HIGH) | BIT(CPU_MAX) | BIT(IO_MAX) | BIT(PIDS_MAX));
+        assert_int_equal(have,
+                         BIT(MEMORY_MAX) | BIT(MEMORY_HIGH) | BIT(CPU_MAX) | BIT(IO_MAX) | BIT(PIDS_MAX));
         assert_limit(&set, LIMIT_MEMORY_MAX, 0, 104857600);
         assert_limit(&set, LIMIT_MEMORY_HIGH, 0, LIMIT_INFINITY);
         assert_limit(&set, LIMIT_CPU_QUOTA, 0, 500000);
@@ -250,11 +251,21 @@ static void test_trust_paths(void **state) {
                 const char *path;
                 int result;
         } rows[] = {
-                { "/", 0 },          { "/t.slice", 0 },      { "/t.slice/c", 0 },
-                { "/none", CG_GONE }, { "/t.slice/c/d", CG_GONE }, { "", -EINVAL },
-                { "t.slice", -EINVAL }, { "//t.slice", -EINVAL }, { "/t.slice/", -EINVAL },
-                { "/t.slice//c", -EINVAL }, { "/t.slice/../t.slice", -EINVAL }, { "/./t.slice", -EINVAL },
-                { "/link/c", -ENOTDIR }, { "/t.slice/link", -ENOTDIR }, { "/file", -ENOTDIR },
+                { "/", 0 },
+                { "/t.slice", 0 },
+                { "/t.slice/c", 0 },
+                { "/none", CG_GONE },
+                { "/t.slice/c/d", CG_GONE },
+                { "", -EINVAL },
+                { "t.slice", -EINVAL },
+                { "//t.slice", -EINVAL },
+                { "/t.slice/", -EINVAL },
+                { "/t.slice//c", -EINVAL },
+                { "/t.slice/../t.slice", -EINVAL },
+                { "/./t.slice", -EINVAL },
+                { "/link/c", -ENOTDIR },
+                { "/t.slice/link", -ENOTDIR },
+                { "/file", -ENOTDIR },
         };
         char name[400] = "/";
 

@@ -218,9 +218,9 @@ static void test_bare_host(void **state) {
                 const char *text;
                 bool observe, off;
         } rows[] = {
-                { "bailiff.mode=", false, false },      { "bailiff.mode=enforce", false, false },
-                { "xbailiff.mode=off", false, false },  { "bailiff.mode=offx", false, false },
-                { "bailiff.mode=off\t", false, true },  { "a  bailiff.mode=observe", true, false },
+                { "bailiff.mode=", false, false },     { "bailiff.mode=enforce", false, false },
+                { "xbailiff.mode=off", false, false }, { "bailiff.mode=offx", false, false },
+                { "bailiff.mode=off\t", false, true }, { "a  bailiff.mode=observe", true, false },
         };
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 (void)snprintf(cmdline, sizeof(cmdline), "%s\n", rows[i].text);
@@ -267,9 +267,10 @@ static void test_this_host(void **state) {
         assert_true(h.memory_bytes > 0 && h.pid_max > 0 && h.n_cpus > 0);
         assert_int_equal(strlen(h.boot_id), 36);
         assert_string_not_equal(h.kernel, "");
-        print_message("cgroup2=%d hybrid=%d controllers=%x/%x psi=%d/%d bfq=%d cost=%d container=%d kernel=%s\n",
-                      h.cgroup2, h.hybrid, h.controllers, h.controllers_enabled, h.psi, h.psi_cgroup,
-                      h.io_bfq, h.io_cost, h.in_container, h.kernel);
+        print_message(
+                "cgroup2=%d hybrid=%d controllers=%x/%x psi=%d/%d bfq=%d cost=%d container=%d kernel=%s\n",
+                h.cgroup2, h.hybrid, h.controllers, h.controllers_enabled, h.psi, h.psi_cgroup, h.io_bfq,
+                h.io_cost, h.in_container, h.kernel);
 }
 
 /* A device in sysfs: sys/devices/PATH with dev/block and class/block links. */
@@ -286,7 +287,8 @@ static void put_device(const Fixture *f, const char *path, const char *dev, bool
         (void)snprintf(target, sizeof(target), "../../devices/%s", path);
         (void)snprintf(name, sizeof(name), "sys/dev/block/%s", dev);
         put_link(f, name, target);
-        (void)snprintf(name, sizeof(name), "sys/class/block/%s", strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
+        (void)snprintf(name, sizeof(name), "sys/class/block/%s",
+                       strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
         put_link(f, name, target);
         if (!partition) {
                 (void)snprintf(name, sizeof(name), "sys/block/%s", path);

@@ -169,9 +169,51 @@ static void test_round_trip(void **state) {
                   5,
                   77,
                   77 },
-                { 3, "/x/-", "-", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, false, 0, 0, 0 },
-                { 4, "/x/y", "=", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, false, 0, 0, 0 },
-                { 5, "/x/=", "=", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, false, 0, 0, 0 },
+                { 3,
+                  "/x/-",
+                  "-",
+                  { LIMIT_TASKS_MAX, 0 },
+                  0,
+                  false,
+                  1,
+                  false,
+                  true,
+                  false,
+                  0,
+                  false,
+                  0,
+                  0,
+                  0 },
+                { 4,
+                  "/x/y",
+                  "=",
+                  { LIMIT_TASKS_MAX, 0 },
+                  0,
+                  false,
+                  1,
+                  false,
+                  true,
+                  false,
+                  0,
+                  false,
+                  0,
+                  0,
+                  0 },
+                { 5,
+                  "/x/=",
+                  "=",
+                  { LIMIT_TASKS_MAX, 0 },
+                  0,
+                  false,
+                  1,
+                  false,
+                  true,
+                  false,
+                  0,
+                  false,
+                  0,
+                  0,
+                  0 },
                 { 6, "/x/", "", { LIMIT_TASKS_MAX, 0 }, 0, false, 1, false, true, false, 0, false, 0, 0, 0 },
                 { 7,
                   "/line\nbreak",
@@ -472,8 +514,7 @@ static void check_header(void **state, const char *header, const char *boot, boo
         text = read_all(NULL);
         for (const char *p = header; *p; p++)
                 h = (h ^ (unsigned char)*p) * 0x100000001b3ULL;
-        buf_printf(&b, "%s %016llx\n%s", header, (unsigned long long)h,
-                   strchr(text, '\n') + 1);
+        buf_printf(&b, "%s %016llx\n%s", header, (unsigned long long)h, strchr(text, '\n') + 1);
         write_all(b.data, b.len);
 
         /* Looking only: nothing is renamed. */
@@ -492,8 +533,7 @@ static void check_header(void **state, const char *header, const char *boot, boo
                 assert_int_equal(faccessat(dir_fd, FILE_NAME ".old", F_OK, 0), -1);
                 return;
         }
-        assert_int_equal(
-                fd_read_regular_at(dir_fd, FILE_NAME ".old", 1 << 20, &now, &len, NULL, NULL), 0);
+        assert_int_equal(fd_read_regular_at(dir_fd, FILE_NAME ".old", 1 << 20, &now, &len, NULL, NULL), 0);
         assert_string_equal(now, b.data);
         l = ledger_free(l);
         assert_int_equal(ledger_open(dir, boot, false, &l), 0);

@@ -161,7 +161,9 @@ static void reload(World *w) {
         apply(w);
 }
 
-#define CPU_FILES ((uint32_t)1 << LIMIT_FILE_CPU_MAX | (uint32_t)1 << LIMIT_FILE_CPU_MAX_BURST | (uint32_t)1 << LIMIT_FILE_CPU_WEIGHT)
+#define CPU_FILES                                                                      \
+        ((uint32_t)1 << LIMIT_FILE_CPU_MAX | (uint32_t)1 << LIMIT_FILE_CPU_MAX_BURST | \
+         (uint32_t)1 << LIMIT_FILE_CPU_WEIGHT)
 
 /* Controllers come and go with the properties that need them. */
 static void enable_controllers(World *w) {
@@ -1402,18 +1404,17 @@ static void test_strings(void **state) {
 int main(void) {
         const char *s = getenv("SEED");
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_first_write), cmocka_unit_test(test_causes),
-                cmocka_unit_test(test_side_effect), cmocka_unit_test(test_realized_late),
-                cmocka_unit_test(test_absent),
-                cmocka_unit_test(test_fight),       cmocka_unit_test(test_squeeze),
-                cmocka_unit_test(test_override),    cmocka_unit_test(test_push_waits),
-                cmocka_unit_test(test_share),       cmocka_unit_test(test_observe),
-                cmocka_unit_test(test_release),     cmocka_unit_test(test_cpu),
-                cmocka_unit_test(test_restart),     cmocka_unit_test(test_timeout),
-                cmocka_unit_test(test_failures),    cmocka_unit_test(test_echo_of_ours),
-                cmocka_unit_test(test_unhold),      cmocka_unit_test(test_order),
-                cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_random),
-                cmocka_unit_test(test_strings),
+                cmocka_unit_test(test_first_write),  cmocka_unit_test(test_causes),
+                cmocka_unit_test(test_side_effect),  cmocka_unit_test(test_realized_late),
+                cmocka_unit_test(test_absent),       cmocka_unit_test(test_fight),
+                cmocka_unit_test(test_squeeze),      cmocka_unit_test(test_override),
+                cmocka_unit_test(test_push_waits),   cmocka_unit_test(test_share),
+                cmocka_unit_test(test_observe),      cmocka_unit_test(test_release),
+                cmocka_unit_test(test_cpu),          cmocka_unit_test(test_restart),
+                cmocka_unit_test(test_timeout),      cmocka_unit_test(test_failures),
+                cmocka_unit_test(test_echo_of_ours), cmocka_unit_test(test_unhold),
+                cmocka_unit_test(test_order),        cmocka_unit_test(test_no_memory),
+                cmocka_unit_test(test_random),       cmocka_unit_test(test_strings),
         };
 
         random_state = s ? (uint64_t)strtoull(s, NULL, 10) : UINT64_C(0x2545f4914f6cdd1d);

@@ -50,7 +50,9 @@ static TreeClass on_classify(void *user, const char *path, int fd, const TreeNod
                 return TREE_UNIT;
         if (f->reclassed && strncmp(name, "s-", 2) == 0)
                 return TREE_INTERIOR;
-        return strncmp(name, "u-", 2) == 0 ? TREE_UNIT : strncmp(name, "s-", 2) == 0 ? TREE_SKIP : TREE_INTERIOR;
+        return strncmp(name, "u-", 2) == 0   ? TREE_UNIT
+               : strncmp(name, "s-", 2) == 0 ? TREE_SKIP
+                                             : TREE_INTERIOR;
 }
 
 static void on_appeared(void *user, TreeNode *n) {
@@ -160,10 +162,10 @@ static void drain(Fixture *f) {
                 assert_int_equal(tree_dispatch(f->tree, &more), 0);
 }
 
-#define assert_log(f, text)                                  \
-        do {                                                 \
+#define assert_log(f, text)                                    \
+        do {                                                   \
                 assert_string_equal(buf_str(&(f)->log), text); \
-                buf_clear(&(f)->log);                        \
+                buf_clear(&(f)->log);                          \
         } while (0)
 
 static bool logged(const Fixture *f, const char *s) { return strstr(buf_str(&f->log), s); }

@@ -14,37 +14,36 @@
 #define DOCKER "docker-" ID ".scope"
 #define ALICE "/user.slice/user-1000.slice/user@1000.service"
 
-static const char policy_text[] =
-        "[Tenant acme]\n"
-        "Match=slice=tenant-acme.slice\n"
-        "Match=label=com.example.tenant=acme\n"
-        "Match=name=acme-*\n"
-        "[Tenant beta]\n"
-        "Match=slice=tenant-beta*.slice\n"
-        "Match=label=com.example.tenant=beta\n"
-        "Match=path=/srv/beta\n"
-        "Match=path=/lxc/b?\n"
-        "[Tenant staff]\n"
-        "Match=user=2000-2099\n"
-        "Match=user=@staff\n"
-        "Match=user=alice\n"
-        "[Template compose]\n"
-        "Match=label=com.docker.compose.project=*\n"
-        "Tenant=compose-%v\n"
-        "[Template people]\n"
-        "Match=user=3000-3999\n"
-        "Tenant=u-%u\n"
-        "[Template slices]\n"
-        "Match=slice=sold-*.slice\n"
-        "Tenant=%s\n"
-        "[Template paths]\n"
-        "Match=path=/pool/*\n"
-        "Tenant=pool-%v\n"
-        "[Template minted]\n"
-        "Match=label=mint=*\n"
-        "Tenant=%v\n"
-        "[Tenant rest]\n"
-        "Match=name=*\n";
+static const char policy_text[] = "[Tenant acme]\n"
+                                  "Match=slice=tenant-acme.slice\n"
+                                  "Match=label=com.example.tenant=acme\n"
+                                  "Match=name=acme-*\n"
+                                  "[Tenant beta]\n"
+                                  "Match=slice=tenant-beta*.slice\n"
+                                  "Match=label=com.example.tenant=beta\n"
+                                  "Match=path=/srv/beta\n"
+                                  "Match=path=/lxc/b?\n"
+                                  "[Tenant staff]\n"
+                                  "Match=user=2000-2099\n"
+                                  "Match=user=@staff\n"
+                                  "Match=user=alice\n"
+                                  "[Template compose]\n"
+                                  "Match=label=com.docker.compose.project=*\n"
+                                  "Tenant=compose-%v\n"
+                                  "[Template people]\n"
+                                  "Match=user=3000-3999\n"
+                                  "Tenant=u-%u\n"
+                                  "[Template slices]\n"
+                                  "Match=slice=sold-*.slice\n"
+                                  "Tenant=%s\n"
+                                  "[Template paths]\n"
+                                  "Match=path=/pool/*\n"
+                                  "Tenant=pool-%v\n"
+                                  "[Template minted]\n"
+                                  "Match=label=mint=*\n"
+                                  "Tenant=%v\n"
+                                  "[Tenant rest]\n"
+                                  "Match=name=*\n";
 
 static Policy *parse(const char *text) {
         PolicyText t = { .file = "test.ini", .text = text, .len = strlen(text) };
@@ -62,9 +61,11 @@ static Policy *parse(const char *text) {
 
 #define TRUSTED .names_known = true, .names_trusted = true
 #define NOBODY .uid = (uid_t)-1
-#define LABELS(...) .labels = (const WhoLabel[]){ __VA_ARGS__ }, \
-                    .n_labels = sizeof((const WhoLabel[]){ __VA_ARGS__ }) / sizeof(WhoLabel)
-#define GROUPS(...) .groups = (const char *const[]){ __VA_ARGS__, NULL }
+#define LABELS(...)                                  \
+        .labels = (const WhoLabel[]){ __VA_ARGS__ }, \
+        .n_labels = sizeof((const WhoLabel[]){ __VA_ARGS__ }) / sizeof(WhoLabel)
+#define GROUPS(...) \
+        .groups = (const char *const[]) { __VA_ARGS__, NULL }
 #define X16 "xxxxxxxxxxxxxxxx"
 
 typedef struct Case {
@@ -81,13 +82,26 @@ static const Case cases[] = {
         { "no path", { .cgroup = NULL, TRUSTED, NOBODY }, "unassigned", .line = 0 },
 
         /* slice */
-        { "slice", { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER, TRUSTED, NOBODY }, "acme", .line = 2 },
-        { "child slice", { .cgroup = "/tenant.slice/tenant-acme.slice/tenant-acme-web.slice/x.service", TRUSTED, NOBODY },
-          "acme", .line = 2 },
-        { "slice glob", { .cgroup = "/tenant.slice/tenant-beta1.slice/x.service", TRUSTED, NOBODY }, "beta", .line = 6 },
-        { "slice wants names of nobody", { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER, .names_trusted = true, NOBODY },
-          "acme", .line = 2 },
-        { "a scope is no slice", { .cgroup = "/tenant-acme.slice.scope/x", TRUSTED, NOBODY }, "unassigned", .line = 0 },
+        { "slice",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER, TRUSTED, NOBODY },
+          "acme",
+          .line = 2 },
+        { "child slice",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/tenant-acme-web.slice/x.service", TRUSTED, NOBODY },
+          "acme",
+          .line = 2 },
+        { "slice glob",
+          { .cgroup = "/tenant.slice/tenant-beta1.slice/x.service", TRUSTED, NOBODY },
+          "beta",
+          .line = 6 },
+        { "slice wants names of nobody",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER, .names_trusted = true, NOBODY },
+          "acme",
+          .line = 2 },
+        { "a scope is no slice",
+          { .cgroup = "/tenant-acme.slice.scope/x", TRUSTED, NOBODY },
+          "unassigned",
+          .line = 0 },
 
         /* path */
         { "path itself", { .cgroup = "/srv/beta", TRUSTED, NOBODY }, "beta", .line = 8 },
@@ -96,105 +110,311 @@ static const Case cases[] = {
         { "path glob", { .cgroup = "/lxc/b1", TRUSTED, NOBODY }, "beta", .line = 9 },
 
         /* label and name */
-        { "label", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, .name = "acme-1",
-                     LABELS({ "a", "b" }, { "com.example.tenant", "beta" }) }, "beta", .line = 7, .contradicted = "acme" },
-        { "name", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, .name = "acme-1" }, "acme", .line = 4 },
-        { "last name glob", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, .name = "web" }, "rest", .line = 30 },
-        { "names not known", { .cgroup = "/system.slice/" DOCKER, .names_trusted = true, NOBODY }, "unassigned",
+        { "label",
+          { .cgroup = "/system.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            .name = "acme-1",
+            LABELS({ "a", "b" }, { "com.example.tenant", "beta" }) },
+          "beta",
+          .line = 7,
+          .contradicted = "acme" },
+        { "name",
+          { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, .name = "acme-1" },
+          "acme",
+          .line = 4 },
+        { "last name glob",
+          { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, .name = "web" },
+          "rest",
+          .line = 30 },
+        { "names not known",
+          { .cgroup = "/system.slice/" DOCKER, .names_trusted = true, NOBODY },
+          "unassigned",
           .pending = true },
-        { "names known, none there", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY }, "unassigned", .line = 0 },
-        { "names not trusted", { .cgroup = "/system.slice/" DOCKER, .names_known = true, NOBODY, .name = "acme-1",
-                                 LABELS({ "com.example.tenant", "beta" }) }, "unassigned", .line = 0 },
-        { "names neither known nor to be trusted", { .cgroup = "/system.slice/" DOCKER, NOBODY }, "unassigned", .line = 0 },
+        { "names known, none there",
+          { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY },
+          "unassigned",
+          .line = 0 },
+        { "names not trusted",
+          { .cgroup = "/system.slice/" DOCKER,
+            .names_known = true,
+            NOBODY,
+            .name = "acme-1",
+            LABELS({ "com.example.tenant", "beta" }) },
+          "unassigned",
+          .line = 0 },
+        { "names neither known nor to be trusted",
+          { .cgroup = "/system.slice/" DOCKER, NOBODY },
+          "unassigned",
+          .line = 0 },
 
         /* contradictions */
-        { "label of another inside a slice", { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.example.tenant", "beta" }) }, "acme", .line = 2, .contradicted = "beta" },
-        { "label before name is none, nor a second label", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.docker.compose.project", "shop" }, { "com.example.tenant", "beta" }) }, "beta", .line = 7 },
-        { "what is not known comes later anyway", { .cgroup = "/tenant.slice/tenant-beta.slice/x.scope", .names_trusted = true,
-          NOBODY }, "beta", .line = 6 },
-        { "label and slice agree", { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.example.tenant", "acme" }), .name = "web" }, "acme", .line = 2 },
-        { "name of another inside a slice", { .cgroup = "/tenant.slice/tenant-beta.slice/" DOCKER, TRUSTED, NOBODY,
-          .name = "acme-9" }, "beta", .line = 6, .contradicted = "acme" },
-        { "name=* claims nobody", { .cgroup = "/tenant.slice/tenant-beta.slice/" DOCKER, TRUSTED, NOBODY,
-          .name = "web" }, "beta", .line = 6 },
-        { "template's label inside a slice", { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.docker.compose.project", "shop" }) }, "acme", .line = 2, .contradicted = "compose-shop" },
-        { "a label that names nobody is no contradiction", { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER, TRUSTED,
-          NOBODY, LABELS({ "com.docker.compose.project", "s h" }) }, "acme", .line = 2 },
+        { "label of another inside a slice",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.example.tenant", "beta" }) },
+          "acme",
+          .line = 2,
+          .contradicted = "beta" },
+        { "label before name is none, nor a second label",
+          { .cgroup = "/system.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", "shop" }, { "com.example.tenant", "beta" }) },
+          "beta",
+          .line = 7 },
+        { "what is not known comes later anyway",
+          { .cgroup = "/tenant.slice/tenant-beta.slice/x.scope", .names_trusted = true, NOBODY },
+          "beta",
+          .line = 6 },
+        { "label and slice agree",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.example.tenant", "acme" }),
+            .name = "web" },
+          "acme",
+          .line = 2 },
+        { "name of another inside a slice",
+          { .cgroup = "/tenant.slice/tenant-beta.slice/" DOCKER, TRUSTED, NOBODY, .name = "acme-9" },
+          "beta",
+          .line = 6,
+          .contradicted = "acme" },
+        { "name=* claims nobody",
+          { .cgroup = "/tenant.slice/tenant-beta.slice/" DOCKER, TRUSTED, NOBODY, .name = "web" },
+          "beta",
+          .line = 6 },
+        { "template's label inside a slice",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", "shop" }) },
+          "acme",
+          .line = 2,
+          .contradicted = "compose-shop" },
+        { "a label that names nobody is no contradiction",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", "s h" }) },
+          "acme",
+          .line = 2 },
 
         /* users */
         { "uid", { .cgroup = ALICE "/x", .uid = 2000, .names_known = true }, "unassigned", .pending = true },
-        { "uid in range", { .cgroup = "/system.slice/bob.service", .uid = 2099, .user_name = "bob", GROUPS("bob") },
-          "staff", .line = 11 },
-        { "beyond the range", { .cgroup = "/system.slice/bob.service", .uid = 2100, .user_name = "bob", GROUPS("bob") },
-          "unassigned", .line = 0 },
-        { "group", { .cgroup = ALICE "/x", .uid = 1000, .user_name = "bob", GROUPS("users", "staff") }, "staff", .line = 12 },
-        { "user's name", { .cgroup = ALICE "/x", .uid = 1000, .user_name = "alice", GROUPS("users") }, "staff", .line = 13 },
-        { "neither", { .cgroup = ALICE "/x", .uid = 1000, .user_name = "bob", GROUPS("users") }, "unassigned", .line = 0 },
-        { "group not known", { .cgroup = ALICE "/x", .uid = 1000, .user_name = "bob" }, "unassigned", .pending = true },
-        { "group not known, range decides first", { .cgroup = "/x.service", .uid = 2001 }, "staff", .line = 11 },
-        { "group not known above a slice", { .cgroup = "/tenant.slice/tenant-acme.slice/x.service", .uid = 500 },
-          "acme", .line = 2, .pending = true },
+        { "uid in range",
+          { .cgroup = "/system.slice/bob.service", .uid = 2099, .user_name = "bob", GROUPS("bob") },
+          "staff",
+          .line = 11 },
+        { "beyond the range",
+          { .cgroup = "/system.slice/bob.service", .uid = 2100, .user_name = "bob", GROUPS("bob") },
+          "unassigned",
+          .line = 0 },
+        { "group",
+          { .cgroup = ALICE "/x", .uid = 1000, .user_name = "bob", GROUPS("users", "staff") },
+          "staff",
+          .line = 12 },
+        { "user's name",
+          { .cgroup = ALICE "/x", .uid = 1000, .user_name = "alice", GROUPS("users") },
+          "staff",
+          .line = 13 },
+        { "neither",
+          { .cgroup = ALICE "/x", .uid = 1000, .user_name = "bob", GROUPS("users") },
+          "unassigned",
+          .line = 0 },
+        { "group not known",
+          { .cgroup = ALICE "/x", .uid = 1000, .user_name = "bob" },
+          "unassigned",
+          .pending = true },
+        { "group not known, range decides first",
+          { .cgroup = "/x.service", .uid = 2001 },
+          "staff",
+          .line = 11 },
+        { "group not known above a slice",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/x.service", .uid = 500 },
+          "acme",
+          .line = 2,
+          .pending = true },
         { "no user at all", { .cgroup = "/x.service", NOBODY, GROUPS("staff") }, "unassigned", .line = 0 },
-        { "user before slice", { .cgroup = "/tenant.slice/tenant-acme.slice/x.service", .uid = 2001 }, "staff", .line = 11 },
+        { "user before slice",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/x.service", .uid = 2001 },
+          "staff",
+          .line = 11 },
 
         /* templates */
-        { "compose project", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.docker.compose.project", "shop" }) }, "compose-shop", .line = 15 },
-        { "a project's name with blanks", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.docker.compose.project", "a b" }) }, "unassigned", .line = 15, .bad_name = true },
-        { "a project's name with a slash", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.docker.compose.project", "../acme" }) }, "unassigned", .line = 15, .bad_name = true },
-        { "an empty project", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.docker.compose.project", "" }) }, "unassigned", .line = 15, .bad_name = true },
-        { "63 characters", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.docker.compose.project", X16 X16 X16 "yyyyyyy" }) }, "compose-" X16 X16 X16 "yyyyyyy", .line = 15 },
-        { "64 characters", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.docker.compose.project", X16 X16 X16 "yyyyyyyz" }) }, "unassigned", .line = 15, .bad_name = true },
-        { "long beyond all buffers", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "com.docker.compose.project", X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 }) }, "unassigned", .line = 15,
+        { "compose project",
+          { .cgroup = "/system.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", "shop" }) },
+          "compose-shop",
+          .line = 15 },
+        { "a project's name with blanks",
+          { .cgroup = "/system.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", "a b" }) },
+          "unassigned",
+          .line = 15,
           .bad_name = true },
-        { "user template", { .cgroup = "/x.service", .uid = 3001, .user_name = "carol", GROUPS("users"), .names_known = true },
-          "u-carol", .line = 18 },
-        { "user without a name", { .cgroup = "/x.service", .uid = 3001, GROUPS("users"), .names_known = true }, "u-3001", .line = 18,
+        { "a project's name with a slash",
+          { .cgroup = "/system.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", "../acme" }) },
+          "unassigned",
+          .line = 15,
+          .bad_name = true },
+        { "an empty project",
+          { .cgroup = "/system.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", "" }) },
+          "unassigned",
+          .line = 15,
+          .bad_name = true },
+        { "63 characters",
+          { .cgroup = "/system.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", X16 X16 X16 "yyyyyyy" }) },
+          "compose-" X16 X16 X16 "yyyyyyy",
+          .line = 15 },
+        { "64 characters",
+          { .cgroup = "/system.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", X16 X16 X16 "yyyyyyyz" }) },
+          "unassigned",
+          .line = 15,
+          .bad_name = true },
+        { "long beyond all buffers",
+          { .cgroup = "/system.slice/" DOCKER,
+            TRUSTED,
+            NOBODY,
+            LABELS({ "com.docker.compose.project", X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 }) },
+          "unassigned",
+          .line = 15,
+          .bad_name = true },
+        { "user template",
+          { .cgroup = "/x.service", .uid = 3001, .user_name = "carol", GROUPS("users"), .names_known = true },
+          "u-carol",
+          .line = 18 },
+        { "user without a name",
+          { .cgroup = "/x.service", .uid = 3001, GROUPS("users"), .names_known = true },
+          "u-3001",
+          .line = 18,
           .pending = true /* Match=user=alice comes first and cannot be told */ },
-        { "user's name not known yet", { .cgroup = "/x.service", .uid = 3001, GROUPS("users") }, "unassigned", .line = 18,
+        { "user's name not known yet",
+          { .cgroup = "/x.service", .uid = 3001, GROUPS("users") },
+          "unassigned",
+          .line = 18,
           .pending = true },
-        { "user's name with blanks", { .cgroup = "/x.service", .uid = 3001, .user_name = "c d", GROUPS("users") },
-          "unassigned", .line = 18, .bad_name = true },
-        { "slice template", { .cgroup = "/sold.slice/sold-a.slice/sold-a-b.slice/x.service", TRUSTED, NOBODY }, "sold-a", .line = 21 },
-        { "escaped slice", { .cgroup = "/sold.slice/sold-a\\x2db.slice/x.service", TRUSTED, NOBODY }, "unassigned", .line = 21,
+        { "user's name with blanks",
+          { .cgroup = "/x.service", .uid = 3001, .user_name = "c d", GROUPS("users") },
+          "unassigned",
+          .line = 18,
           .bad_name = true },
-        { "path template takes the outermost", { .cgroup = "/pool/p1/x/y", TRUSTED, NOBODY }, "pool-p1", .line = 24 },
-        { "a template mints no unassigned", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY,
-          LABELS({ "mint", "unassigned" }) }, "unassigned", .line = 27, .bad_name = true },
-        { "nor a dot", { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, LABELS({ "mint", ".." }) }, "unassigned", .line = 27,
+        { "slice template",
+          { .cgroup = "/sold.slice/sold-a.slice/sold-a-b.slice/x.service", TRUSTED, NOBODY },
+          "sold-a",
+          .line = 21 },
+        { "escaped slice",
+          { .cgroup = "/sold.slice/sold-a\\x2db.slice/x.service", TRUSTED, NOBODY },
+          "unassigned",
+          .line = 21,
+          .bad_name = true },
+        { "path template takes the outermost",
+          { .cgroup = "/pool/p1/x/y", TRUSTED, NOBODY },
+          "pool-p1",
+          .line = 24 },
+        { "a template mints no unassigned",
+          { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, LABELS({ "mint", "unassigned" }) },
+          "unassigned",
+          .line = 27,
+          .bad_name = true },
+        { "nor a dot",
+          { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, LABELS({ "mint", ".." }) },
+          "unassigned",
+          .line = 27,
           .bad_name = true },
 
         /* hostile */
-        { "rootless user forges a docker scope", { .cgroup = "/user.slice/user-2001.slice/user@2001.service/" DOCKER, TRUSTED,
-          .uid = 2001, .name = "acme-1", LABELS({ "com.example.tenant", "acme" }) }, "staff", .line = 11 },
-        { "the same, nobody's user", { .cgroup = ALICE "/" DOCKER, TRUSTED, .uid = 1000, .user_name = "bob", GROUPS("users"),
-          .name = "acme-1", LABELS({ "com.example.tenant", "acme" }) }, "unassigned", .line = 0 },
-        { "the same, names not known: nothing pending", { .cgroup = ALICE "/" DOCKER, .names_trusted = true, .uid = 1000,
-          .user_name = "bob", GROUPS("users") }, "unassigned", .line = 0 },
-        { "a slice of another's name below a user manager", { .cgroup = ALICE "/tenant-acme.slice/" DOCKER, TRUSTED,
-          .uid = 1000, .user_name = "bob", GROUPS("users") }, "unassigned", .line = 0 },
-        { "a user slice below a user manager", { .cgroup = ALICE "/user.slice/user-2001.slice/" DOCKER, TRUSTED, .uid = 2001,
-          .user_name = "bob", GROUPS("users") }, "unassigned", .line = 0 },
-        { "a slice below a delegated service", { .cgroup = "/system.slice/ci.service/tenant-acme.slice/" DOCKER, TRUSTED,
-          NOBODY }, "unassigned", .line = 0 },
-        { "a slice below a known delegation", { .cgroup = "/ci.slice/ci-run.slice/tenant-acme.slice/" DOCKER,
-          .delegated_at = sizeof("/ci.slice/ci-run.slice") - 1, TRUSTED, NOBODY, .name = "acme-1" }, "unassigned", .line = 0 },
-        { "the container's own scope is no delegation above it", { .cgroup = "/system.slice/" DOCKER,
-          .delegated_at = sizeof("/system.slice/" DOCKER) - 1, TRUSTED, NOBODY, .name = "acme-1" }, "acme", .line = 4 },
-        { "a name below a delegation in the own slice", { .cgroup = "/tenant.slice/tenant-beta.slice/ci.service/" DOCKER,
-          .delegated_at = sizeof("/tenant.slice/tenant-beta.slice/ci.service") - 1, TRUSTED, NOBODY, .name = "acme-1" },
-          "beta", .line = 6 },
-        { "a trailing slash", { .cgroup = "/tenant.slice/tenant-acme.slice/", TRUSTED, NOBODY }, "acme", .line = 2 },
+        { "rootless user forges a docker scope",
+          { .cgroup = "/user.slice/user-2001.slice/user@2001.service/" DOCKER,
+            TRUSTED,
+            .uid = 2001,
+            .name = "acme-1",
+            LABELS({ "com.example.tenant", "acme" }) },
+          "staff",
+          .line = 11 },
+        { "the same, nobody's user",
+          { .cgroup = ALICE "/" DOCKER,
+            TRUSTED,
+            .uid = 1000,
+            .user_name = "bob",
+            GROUPS("users"),
+            .name = "acme-1",
+            LABELS({ "com.example.tenant", "acme" }) },
+          "unassigned",
+          .line = 0 },
+        { "the same, names not known: nothing pending",
+          { .cgroup = ALICE "/" DOCKER,
+            .names_trusted = true,
+            .uid = 1000,
+            .user_name = "bob",
+            GROUPS("users") },
+          "unassigned",
+          .line = 0 },
+        { "a slice of another's name below a user manager",
+          { .cgroup = ALICE "/tenant-acme.slice/" DOCKER,
+            TRUSTED,
+            .uid = 1000,
+            .user_name = "bob",
+            GROUPS("users") },
+          "unassigned",
+          .line = 0 },
+        { "a user slice below a user manager",
+          { .cgroup = ALICE "/user.slice/user-2001.slice/" DOCKER,
+            TRUSTED,
+            .uid = 2001,
+            .user_name = "bob",
+            GROUPS("users") },
+          "unassigned",
+          .line = 0 },
+        { "a slice below a delegated service",
+          { .cgroup = "/system.slice/ci.service/tenant-acme.slice/" DOCKER, TRUSTED, NOBODY },
+          "unassigned",
+          .line = 0 },
+        { "a slice below a known delegation",
+          { .cgroup = "/ci.slice/ci-run.slice/tenant-acme.slice/" DOCKER,
+            .delegated_at = sizeof("/ci.slice/ci-run.slice") - 1,
+            TRUSTED,
+            NOBODY,
+            .name = "acme-1" },
+          "unassigned",
+          .line = 0 },
+        { "the container's own scope is no delegation above it",
+          { .cgroup = "/system.slice/" DOCKER,
+            .delegated_at = sizeof("/system.slice/" DOCKER) - 1,
+            TRUSTED,
+            NOBODY,
+            .name = "acme-1" },
+          "acme",
+          .line = 4 },
+        { "a name below a delegation in the own slice",
+          { .cgroup = "/tenant.slice/tenant-beta.slice/ci.service/" DOCKER,
+            .delegated_at = sizeof("/tenant.slice/tenant-beta.slice/ci.service") - 1,
+            TRUSTED,
+            NOBODY,
+            .name = "acme-1" },
+          "beta",
+          .line = 6 },
+        { "a trailing slash",
+          { .cgroup = "/tenant.slice/tenant-acme.slice/", TRUSTED, NOBODY },
+          "acme",
+          .line = 2 },
         { "no absolute path", { .cgroup = "tenant-acme.slice/x", TRUSTED, NOBODY }, "unassigned", .line = 0 },
         { "empty parts", { .cgroup = "//tenant-acme.slice/x", TRUSTED, NOBODY }, "unassigned", .line = 0 },
 };
@@ -211,9 +431,10 @@ static void test_resolve(void **state) {
                 if (!STR_EQ(r.tenant, c->tenant) || r.ref.line != c->line || r.pending != c->pending ||
                     r.bad_name != c->bad_name || r.contradiction != !!c->contradicted ||
                     !STR_EQ(r.contradicted, c->contradicted ? c->contradicted : ""))
-                        fail_msg("%s: %s by line %u%s%s, contradicts %s; expected %s by line %u", c->what, r.tenant,
-                                 r.ref.line, r.pending ? ", pending" : "", r.bad_name ? ", bad name" : "",
-                                 r.contradiction ? r.contradicted : "nobody", c->tenant, c->line);
+                        fail_msg("%s: %s by line %u%s%s, contradicts %s; expected %s by line %u", c->what,
+                                 r.tenant, r.ref.line, r.pending ? ", pending" : "",
+                                 r.bad_name ? ", bad name" : "", r.contradiction ? r.contradicted : "nobody",
+                                 c->tenant, c->line);
                 assert_true((r.class == _MATCH_INVALID) == (c->line == 0));
                 assert_true((r.rule == NULL) == STR_EQ(c->tenant, "unassigned"));
         }
@@ -242,12 +463,11 @@ static void test_deep(void **state) {
 
 /* The order of tenants in memory never matters, class and line do. */
 static void test_order(void **state) {
-        static const char text[] =
-                "[Tenant zoe]\n"
-                "Match=name=a*\n"
-                "[Tenant amy]\n"
-                "Match=name=*b\n"
-                "Match=label=k=v\n";
+        static const char text[] = "[Tenant zoe]\n"
+                                   "Match=name=a*\n"
+                                   "[Tenant amy]\n"
+                                   "Match=name=*b\n"
+                                   "Match=label=k=v\n";
         _cleanup_policy_ Policy *p = parse(text);
         WhoFacts f = { .cgroup = "/x", TRUSTED, NOBODY, .name = "ab" };
         PolicyTenant swap;
@@ -283,7 +503,8 @@ static void test_candidates(void **state) {
                 { { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, .name = "web" }, "rest " },
                 { { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY }, "- " },
                 { { .cgroup = "/tenant.slice/tenant-acme.slice/x", .names_trusted = true, NOBODY }, "acme " },
-                { { .cgroup = "/tenant.slice/tenant-acme.slice/x", .names_trusted = true, .uid = 77 }, "staff acme " },
+                { { .cgroup = "/tenant.slice/tenant-acme.slice/x", .names_trusted = true, .uid = 77 },
+                  "staff acme " },
                 { { .cgroup = ALICE "/" DOCKER, .names_trusted = true, .uid = 1000 }, "staff - " },
                 { { .cgroup = "/x.service", .uid = 3001 }, "staff people " },
                 { { .cgroup = "/x.service", .uid = 3001, .user_name = "c d", GROUPS("users") }, "- " },
@@ -338,18 +559,33 @@ static void test_owns_slice(void **state) {
                 { { .cgroup = "/tenant.slice/tenant-acme.slice" }, true, false, "acme" },
                 { { .cgroup = "/tenant.slice" }, false, false, "unassigned" },
                 /* only its own name: the outermost is the tenant's, the caller walks */
-                { { .cgroup = "/tenant.slice/tenant-acme.slice/tenant-acme-web.slice" }, false, false, "unassigned" },
+                { { .cgroup = "/tenant.slice/tenant-acme.slice/tenant-acme-web.slice" },
+                  false,
+                  false,
+                  "unassigned" },
                 { { .cgroup = "/sold.slice/sold-a.slice" }, true, false, "sold-a" },
                 { { .cgroup = "/sold.slice/sold-a.slice/sold-a-b.slice" }, true, false, "sold-a-b" },
                 { { .cgroup = "/user.slice/user-2001.slice" }, true, false, "staff" },
                 { { .cgroup = "/user.slice/user-2001.slice", .uid = 1 }, true, false, "staff" },
                 { { .cgroup = "/user.slice/user-1000.slice" }, false, true, "unassigned" },
-                { { .cgroup = "/user.slice/user-1000.slice", .user_name = "bob", GROUPS("staff") }, true, false, "staff" },
-                { { .cgroup = "/user.slice/user-1000.slice", .user_name = "bob", GROUPS("bob") }, false, false, "unassigned" },
-                { { .cgroup = "/user.slice/user-3000.slice", .user_name = "eve", GROUPS("eve") }, true, false, "u-eve" },
+                { { .cgroup = "/user.slice/user-1000.slice", .user_name = "bob", GROUPS("staff") },
+                  true,
+                  false,
+                  "staff" },
+                { { .cgroup = "/user.slice/user-1000.slice", .user_name = "bob", GROUPS("bob") },
+                  false,
+                  false,
+                  "unassigned" },
+                { { .cgroup = "/user.slice/user-3000.slice", .user_name = "eve", GROUPS("eve") },
+                  true,
+                  false,
+                  "u-eve" },
                 { { .cgroup = "/user.slice/user-3000.slice", GROUPS("eve") }, false, true, "unassigned" },
                 { { .cgroup = "/user.slice/user-2001.slice/user@2001.service" }, false, false, "unassigned" },
-                { { .cgroup = "/user.slice/user-2001.slice/user@2001.service/app.slice" }, false, false, "unassigned" },
+                { { .cgroup = "/user.slice/user-2001.slice/user@2001.service/app.slice" },
+                  false,
+                  false,
+                  "unassigned" },
                 { { .cgroup = ALICE "/tenant-acme.slice" }, false, false, "unassigned" },
                 { { .cgroup = "/system.slice/ci.service/tenant-acme.slice" }, false, false, "unassigned" },
                 { { .cgroup = "/user.slice/user-02001x.slice" }, false, false, "unassigned" },
@@ -364,18 +600,17 @@ static void test_owns_slice(void **state) {
 
                 if (who_owns_slice(p, &rows[i].f, &r) != rows[i].owns || r.pending != rows[i].pending ||
                     !STR_EQ(r.tenant, rows[i].tenant))
-                        fail_msg("%s: %s%s, expected %s", rows[i].f.cgroup, r.tenant, r.pending ? ", pending" : "",
-                                 rows[i].tenant);
+                        fail_msg("%s: %s%s, expected %s", rows[i].f.cgroup, r.tenant,
+                                 r.pending ? ", pending" : "", rows[i].tenant);
         }
 }
 
 static void test_names_unit(void **state) {
-        static const char text[] =
-                "[Tenant acme]\n"
-                "Match=slice=tenant-acme.slice\n"
-                "Match=slice=user-1000.slice\n"
-                "Match=path=/system.slice/shop*.service\n"
-                "Match=path=/machine.slice/*\n";
+        static const char text[] = "[Tenant acme]\n"
+                                   "Match=slice=tenant-acme.slice\n"
+                                   "Match=slice=user-1000.slice\n"
+                                   "Match=path=/system.slice/shop*.service\n"
+                                   "Match=path=/machine.slice/*\n";
         static const struct {
                 const char *path;
                 bool unit;
@@ -423,7 +658,8 @@ static void test_protected(void **state) {
                 { none, "/system.slice", ENGINE_NONE, NULL, "system.slice" },
                 { none, "/system.slice/ssh.service", ENGINE_NONE, NULL, "a service of the host" },
                 { none, "/system.slice/ssh.service", ENGINE_UNIT, "acme", "a service of the host" },
-                { none, "/system.slice/system-getty.slice/getty@tty1.service", ENGINE_NONE, NULL, "a service of the host" },
+                { none, "/system.slice/system-getty.slice/getty@tty1.service", ENGINE_NONE, NULL,
+                  "a service of the host" },
                 { none, "/system.slice/" DOCKER, ENGINE_DOCKER, NULL, NULL },
                 { none, "/system.slice/docker.service/buildkit/x1", ENGINE_BUILDKIT, NULL, NULL },
                 { none, "/system.slice/systemd-nspawn@x.service", ENGINE_NSPAWN, NULL, NULL },
@@ -445,7 +681,8 @@ static void test_protected(void **state) {
                 { list, "/user.slice/user-0.slice", ENGINE_NONE, NULL, "user-0.slice" },
                 { list, "/system.slice/db1.service", ENGINE_NONE, NULL, "db*.service" },
                 { list, "/system.slice/db1.service/inner", ENGINE_NONE, NULL, "db*.service" },
-                { list, "/backup.slice/" DOCKER, ENGINE_DOCKER, NULL, "backup.slice" }, /* the operator's word holds for all */
+                { list, "/backup.slice/" DOCKER, ENGINE_DOCKER, NULL,
+                  "backup.slice" }, /* the operator's word holds for all */
                 { list, "/x.slice/" DOCKER, ENGINE_DOCKER, "gold-1", "tenant:gold-*" },
                 { list, "/x.slice/" DOCKER, ENGINE_DOCKER, "silver", NULL },
                 { list, "/x.slice/" DOCKER, ENGINE_DOCKER, "acme", "acme" },
@@ -467,10 +704,13 @@ static void test_protected(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_resolve),      cmocka_unit_test(test_deep),
-                cmocka_unit_test(test_order),        cmocka_unit_test(test_candidates),
+                cmocka_unit_test(test_resolve),
+                cmocka_unit_test(test_deep),
+                cmocka_unit_test(test_order),
+                cmocka_unit_test(test_candidates),
                 cmocka_unit_test(test_candidates_hold_the_winner),
-                cmocka_unit_test(test_owns_slice),   cmocka_unit_test(test_names_unit),
+                cmocka_unit_test(test_owns_slice),
+                cmocka_unit_test(test_names_unit),
                 cmocka_unit_test(test_protected),
         };
 

@@ -100,6 +100,8 @@ systemctl start tenant-b{0,1,2,3}.slice
 guard_start
 pid=$(main_pid)
 wait_for 20 '[ "$(count .counts.containers)" = 0 ]' "no container yet"
+# The copy of the policy for the next boot is written by a child: its fd is not of the steady state.
+until_true 20 '[ -e /var/lib/bailiff/policy.last-good ]' && nap 2.5
 take_stock
 before=$STOCK
 diag "before: $STOCK, $RSS KiB"
@@ -136,11 +138,10 @@ kill "${scope_pids[@]}"
 wait "${scope_pids[@]}" 2>/dev/null || :
 wait_for 60 '[ "$(count .counts.containers)" = 0 ]' "all are gone"
 wait_for 30 'take_stock; [ "$STOCK" = "$before" ]' "fds, watches, nodes and ledger records are as before: $before"
-is "$STOCK" "$before" "(compared)"
 # PID 1 makes a unit's cgroup first and writes its limits then, sometimes over ours
 is "$(count '.drift.found == .drift.repaired and .counts.drifted == 0 and .counts.holds == 0')" true \
 	"no unit got away because PID 1 wrote last"
-diag "drift: $(count -c .drift)"
+num "$(count .drift.found)" '<=' 10 "births that looked like drift, of 100 units"
 
 # ---- three times more
 
@@ -152,7 +153,8 @@ for round in 1 2 3; do
 	until_true 60 '[ "$(count .counts.containers)" = 0 ]' || not_ok "round $round: gone"
 done
 wait_for 30 'take_stock; [ "$STOCK" = "$before" ]' "after $((N * 3)) more everything is as before"
-num "$RSS" '<=' $((rss + 256)) "the last $N cost no memory: $rss KiB before, $RSS after"
+# The ring of the last 4096 events is not full yet: a set and a found or gone for each, some 200 bytes.
+num "$RSS" '<=' $((rss + 1024)) "the last $N cost no memory: $rss KiB before, $RSS after"
 ctl events --json
 is "$(jq '[.events[] | select(.kind == "degraded" or .kind == "refused")] | length' <<<"$CTL_OUT")" 0 "no trouble was reported"
 diag "$(jq -c '[.events[] | .kind] | group_by(.) | map({(.[0]): length}) | add' <<<"$CTL_OUT")"
