@@ -121,6 +121,7 @@ bool limit_set_get(const LimitSet *set, LimitKnob knob, uint64_t *ret);
 bool limit_set_get_scalar(const LimitSet *set, Limit limit, uint64_t *ret); /* dev 0 */
 int limit_set_put(LimitSet *set, LimitKnob knob, uint64_t value, uint32_t origin); /* adds or replaces */
 bool limit_set_remove(LimitSet *set, LimitKnob knob);
+bool limit_set_same(const LimitSet *a, const LimitSet *b); /* knobs, values and origins */
 int limit_knob_cmp(LimitKnob a, LimitKnob b);
 
 /*

@@ -6,7 +6,9 @@
  * ours or are containers) and Tenants. Everything runs in one sd-event loop on
  * one thread; nothing in here blocks.
  *
- *   world.c     tree and names → targets, tenants
+ *   world.c     tree and names → targets
+ *   tenant.c    tenants, and how their sum is held
+ *   find.c      NAME → target or tenant
  *   enforce.c   one target: read, decide (core/reconcile), write, tell systemd
  *   loader.c    policy from disk, read and resolved in a child process
  *   announce.c  what happened → ring, journal, D-Bus signal
@@ -264,7 +266,9 @@ static inline usec_t guard_now(const Guard *g) {
         (void)sd_event_now(g->event, CLOCK_MONOTONIC, &n);
         return n;
 }
+static inline const Policy *guard_policy(const Guard *g) { return g->loaded->policy; }
 uint64_t guard_realtime(void);
+CeilingEnv guard_env(Guard *g);
 
 /* guard.c */
 int guard_new(const GuardConfig *config, Guard **ret);
@@ -283,6 +287,12 @@ void world_beat(Guard *g, usec_t now);
 void world_ask_names(Guard *g, Target *t, usec_t now);
 Target *world_find(Guard *g, const char *name, const char **ret_error, Tenant **ret_tenant);
 void world_recompute(Guard *g, Target *t); /* tenant, settings, limits of one target */
+void tenant_leave(Target *t);
+int tenant_join(Tenant *tenant, Target *t); /* -ENOMEM */
+/* The tenant of that name, made when it is new; "unassigned" where a template's bound is reached. NULL: no memory. */
+Tenant *tenant_get(Guard *g, const WhoResult *who);
+void tenant_refresh(Guard *g, Tenant *t); /* settings and sum from the policy in force */
+void target_drop_from(Target **list, size_t *n, const Target *t);
 void world_apportion(Guard *g, Tenant *tenant, usec_t now);
 Target *target_free(Target *t);
 void world_forget(Guard *g, Target *t);

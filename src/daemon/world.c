@@ -19,9 +19,6 @@
 
 #define NAMES_TIMEOUT (5 * USEC_PER_SEC)
 #define NAMES_TRIES 3
-#define ADVISORY_AGAIN (2 * USEC_PER_SEC)
-
-static const Policy *policy(const Guard *g) { return g->loaded->policy; }
 
 const char *target_name(const Target *t) {
         if (t->info && t->info->name)
@@ -29,151 +26,6 @@ const char *target_name(const Target *t) {
         if (t->container && t->cg.id[0])
                 return t->cg.id;
         return t->node ? t->node->path : "?";
-}
-
-/* ---- tenants ---- */
-
-void tenant_free(Tenant *t) {
-        if (!t)
-                return;
-        limit_set_deinit(&t->sum);
-        free(t->members);
-        free(t->slices);
-        free(t);
-}
-
-static void drop_from(Target **list, size_t *n, const Target *t) {
-        for (size_t i = 0; i < *n; i++)
-                if (list[i] == t) {
-                        list[i] = list[--*n];
-                        return;
-                }
-}
-
-static void tenant_leave(Target *t) {
-        Tenant *tenant = t->tenant;
-
-        if (!tenant)
-                return;
-        drop_from(tenant->members, &tenant->n_members, t);
-        drop_from(tenant->slices, &tenant->n_slices, t);
-        tenant->dirty = true;
-        t->tenant = NULL;
-}
-
-static int tenant_join(Tenant *tenant, Target *t) {
-        int r;
-
-        if (t->container) {
-                r = GROW(tenant->members, tenant->n_members, tenant->members_alloc);
-                if (r < 0)
-                        return r;
-                tenant->members[tenant->n_members++] = t;
-        } else {
-                r = GROW(tenant->slices, tenant->n_slices, tenant->slices_alloc);
-                if (r < 0)
-                        return r;
-                tenant->slices[tenant->n_slices++] = t;
-        }
-        t->tenant = tenant;
-        tenant->dirty = true;
-        return 0;
-}
-
-int world_device(void *user, const char *path, dev_t *ret) {
-        const Guard *g = user;
-
-        for (size_t i = 0; i < g->loaded->n_devices; i++) {
-                const PolicyDevice *d = &g->loaded->devices[i];
-
-                if (!STR_EQ(d->path, path))
-                        continue;
-                if (d->result != 0 && d->dev == 0)
-                        return d->result;
-                *ret = d->dev;
-                return 0;
-        }
-        return -ENODEV;
-}
-
-bool world_device_writeback(void *user, dev_t dev) {
-        const Guard *g = user;
-
-        for (size_t i = 0; i < g->loaded->n_devices; i++)
-                if (g->loaded->devices[i].dev == dev && !g->loaded->devices[i].writeback)
-                        return false;
-        return true;
-}
-
-static CeilingEnv env_of(Guard *g) {
-        return (CeilingEnv){ .host = &g->host, .device = world_device, .user = g };
-}
-
-static void tenant_refresh(Guard *g, Tenant *t) {
-        CeilingEnv env = env_of(g);
-
-        ceiling_settings(policy(g), t->rule, t->name, NULL, &t->settings);
-        if (ceiling_tenant(policy(g), t->rule, t->name, &env, &t->sum) < 0)
-                limit_set_clear(&t->sum);
-        t->has_sum = t->sum.n > 0;
-        t->dirty = true;
-}
-
-static size_t template_count(const Guard *g, const PolicyTenant *rule) {
-        size_t n = 0, i = 0;
-        Tenant *t;
-
-        while ((t = map_next(&g->tenants, &i)))
-                if (t->rule == rule)
-                        n++;
-        return n;
-}
-
-/* The tenant of that name, made when it is new; "unassigned" where a template's bound is reached. */
-static Tenant *tenant_get(Guard *g, const WhoResult *who) {
-        Tenant *t = map_get_str(&g->tenants, who->tenant);
-
-        if (t) {
-                if (t->rule != who->rule) {
-                        t->rule = who->rule;
-                        t->template = who->template;
-                        tenant_refresh(g, t);
-                }
-                return t;
-        }
-        if (who->template && who->rule->max_tenants > 0 &&
-            template_count(g, who->rule) >= who->rule->max_tenants) {
-                WhoResult none = { .tenant = "unassigned" };
-
-                announce_tenant(g, ANNOUNCE_DEGRADED, "unassigned",
-                                "template %s has reached MaxTenants=%llu; %s stays unassigned",
-                                who->rule->name, (unsigned long long)who->rule->max_tenants, who->tenant);
-                return tenant_get(g, &none);
-        }
-        t = calloc(1, sizeof(*t));
-        if (!t)
-                return NULL;
-        memcpy(t->name, who->tenant, sizeof(t->name));
-        t->rule = who->rule;
-        t->template = who->template;
-        t->next = USEC_INFINITY;
-        if (map_put_str(&g->tenants, t->name, t) < 0) {
-                tenant_free(t);
-                return NULL;
-        }
-        tenant_refresh(g, t);
-        return t;
-}
-
-static bool set_equal(const LimitSet *a, const LimitSet *b) {
-        if (a->n != b->n)
-                return false;
-        for (size_t i = 0; i < a->n; i++)
-                if (limit_knob_cmp(a->entries[i].knob, b->entries[i].knob) != 0 ||
-                    a->entries[i].value != b->entries[i].value ||
-                    a->entries[i].origin != b->entries[i].origin)
-                        return false;
-        return true;
 }
 
 /* ---- targets ---- */
@@ -217,7 +69,7 @@ void world_forget(Guard *g, Target *t) {
         manager_cancel(g->manager, t->id);
         names_cancel(g->names, t->id);
         (void)map_remove_u64(&g->targets, t->id);
-        drop_from(g->queue, &g->n_queue, t);
+        target_drop_from(g->queue, &g->n_queue, t);
         target_free(t);
 }
 
@@ -238,8 +90,8 @@ static void decide_reach(Guard *g, Target *t) {
         const char *why = NULL;
 
         t->protected_why = NULL;
-        if (who_protected(policy(g), t->node->path, t->engine, t->tenant ? t->tenant->name : "unassigned",
-                          &why))
+        if (who_protected(guard_policy(g), t->node->path, t->engine,
+                          t->tenant ? t->tenant->name : "unassigned", &why))
                 t->protected_why = why;
         t->not_reconciled_why = t->cg.kube         ? "kubelet owns it: reported, never changed"
                                 : t->cg.rootless   ? "below a user manager: held at its user-UID.slice"
@@ -294,7 +146,7 @@ static void recompute_slice(Guard *g, Target *t) {
         WhoResult who = {};
         Tenant *tenant;
 
-        if (!who_owns_slice(policy(g), &f, &who)) {
+        if (!who_owns_slice(guard_policy(g), &f, &who)) {
                 tenant_leave(t);
                 limit_set_clear(&t->policy);
                 if (!who.pending)
@@ -311,14 +163,14 @@ static void recompute_slice(Guard *g, Target *t) {
                 tenant_leave(t);
                 (void)tenant_join(tenant, t);
         }
-        ceiling_settings(policy(g), who.rule, who.tenant, NULL, &t->settings);
+        ceiling_settings(guard_policy(g), who.rule, who.tenant, NULL, &t->settings);
         decide_reach(g, t);
         enforce_queue(g, t);
 }
 
 void world_recompute(Guard *g, Target *t) {
         WhoLabel labels[NAMES_LABELS_MAX];
-        CeilingEnv env = env_of(g);
+        CeilingEnv env = guard_env(g);
         WhoResult who = {};
         const char *name;
         Tenant *tenant;
@@ -333,7 +185,7 @@ void world_recompute(Guard *g, Target *t) {
                 return;
         }
         facts_of(t, &f, labels);
-        who_resolve(policy(g), &f, &who);
+        who_resolve(guard_policy(g), &f, &who);
         told = t->who.contradiction && STR_EQ(t->who.contradicted, who.contradicted);
         tenant = tenant_get(g, &who);
         if (tenant && !STR_EQ(tenant->name, who.tenant)) {
@@ -355,11 +207,11 @@ void world_recompute(Guard *g, Target *t) {
                          who.tenant);
         name = policy_name(t, &f);
         if (who.pending)
-                r = ceiling_pending(policy(g), &f, f.names_known ? name : NULL, &env, &t->settings,
+                r = ceiling_pending(guard_policy(g), &f, f.names_known ? name : NULL, &env, &t->settings,
                                     &t->policy);
         else {
-                ceiling_settings(policy(g), who.rule, who.tenant, name, &t->settings);
-                r = ceiling_container(policy(g), who.rule, who.tenant, name, &env, &t->policy);
+                ceiling_settings(guard_policy(g), who.rule, who.tenant, name, &t->settings);
+                r = ceiling_container(guard_policy(g), who.rule, who.tenant, name, &env, &t->policy);
         }
         if (r < 0)
                 t->names_again = guard_now(g) + USEC_PER_SEC; /* out of memory: what held goes on holding */
@@ -371,24 +223,24 @@ void world_recompute(Guard *g, Target *t) {
 
 int world_preview(Guard *g, Target *t, LimitSet *ret, char tenant[POLICY_NAME_MAX + 1]) {
         WhoLabel labels[NAMES_LABELS_MAX];
-        CeilingEnv env = env_of(g);
+        CeilingEnv env = guard_env(g);
         WhoResult who = {};
         WhoFacts f;
 
         if (!t->container) {
                 f = slice_facts(t->node->path, t);
-                if (!who_owns_slice(policy(g), &f, &who))
+                if (!who_owns_slice(guard_policy(g), &f, &who))
                         (void)snprintf(who.tenant, sizeof(who.tenant), "unassigned");
                 memcpy(tenant, who.tenant, POLICY_NAME_MAX + 1);
-                return who.rule ? ceiling_tenant(policy(g), who.rule, who.tenant, &env, ret) : 0;
+                return who.rule ? ceiling_tenant(guard_policy(g), who.rule, who.tenant, &env, ret) : 0;
         }
         facts_of(t, &f, labels);
-        who_resolve(policy(g), &f, &who);
+        who_resolve(guard_policy(g), &f, &who);
         memcpy(tenant, who.tenant, POLICY_NAME_MAX + 1);
         if (who.pending)
-                return ceiling_pending(policy(g), &f, f.names_known ? policy_name(t, &f) : NULL, &env,
+                return ceiling_pending(guard_policy(g), &f, f.names_known ? policy_name(t, &f) : NULL, &env,
                                        &(Settings){}, ret);
-        return ceiling_container(policy(g), who.rule, who.tenant, policy_name(t, &f), &env, ret);
+        return ceiling_container(guard_policy(g), who.rule, who.tenant, policy_name(t, &f), &env, ret);
 }
 
 /* ---- names ---- */
@@ -422,7 +274,7 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
                 /* Not by its time alone: Docker writes the file again for each change of a container's state. */
                 t->engine_asked_anew |= t->info && t->info->config_mtime_usec > 0 &&
                                         info->config_mtime_usec > t->info->config_mtime_usec &&
-                                        !set_equal(&t->info->requested, &info->requested);
+                                        !limit_set_same(&t->info->requested, &info->requested);
                 container_info_free(t->info);
                 t->info = info;
         }
@@ -494,7 +346,8 @@ static TreeClass on_classify(void *user, const char *path, int fd, const TreeNod
         }
         /* A user manager is entered whatever policy says: rootless containers live below it. */
         if (!n.rootless && !STR_EQ(path, "/init.scope") && !strstr(path, "/user@") &&
-            (ends_with(path, ".service") || ends_with(path, ".scope")) && who_names_unit(policy(g), path))
+            (ends_with(path, ".service") || ends_with(path, ".scope")) &&
+            who_names_unit(guard_policy(g), path))
                 return TREE_UNIT;
         return TREE_INTERIOR;
 }
@@ -561,7 +414,7 @@ static void add_slice(Guard *g, TreeNode *node) {
         Target *t;
 
         if (node->user || !ends_with(node->path, ".slice") ||
-            (!who_owns_slice(policy(g), &f, &who) && !who.pending))
+            (!who_owns_slice(guard_policy(g), &f, &who) && !who.pending))
                 return;
         /* The outermost slice of a tenant carries its sum. */
         for (const TreeNode *p = node->parent; p; p = p->parent) {
@@ -698,7 +551,7 @@ void world_policy_changed(Guard *g) {
 
         /* The old rules are gone: whoever points to one finds its new one by name, or goes with its last member. */
         while ((tenant = map_next(&g->tenants, &i))) {
-                const PolicyTenant *rule = policy_find_tenant(policy(g), tenant->name);
+                const PolicyTenant *rule = policy_find_tenant(guard_policy(g), tenant->name);
 
                 tenant->rule = rule;
                 tenant->template = false;
@@ -723,192 +576,6 @@ void world_policy_changed(Guard *g) {
                 }
                 tenant_refresh(g, tenant);
         }
-}
-
-/* ---- a tenant's sum ---- */
-
-static bool below_own_slice(const Tenant *tenant, const Target *t) {
-        for (size_t i = 0; i < tenant->n_slices; i++)
-                if (tenant->slices[i]->reconciled &&
-                    cgpath_below(t->node->path, tenant->slices[i]->node->path))
-                        return true;
-        return false;
-}
-
-static void clear_share(Guard *g, Target *t) {
-        if (t->share.n > 0 || t->have_share) {
-                limit_set_clear(&t->share);
-                t->have_share = false;
-                enforce_queue(g, t);
-        }
-}
-
-/* The whole sum on one slice of the tenant's own: exact, and no lease. */
-static void hold_on_slice(Guard *g, Tenant *tenant, Target *slice) {
-        clear_share(g, slice);
-        if (!set_equal(&slice->policy, &tenant->sum) && limit_set_copy(&slice->policy, &tenant->sum) >= 0)
-                enforce_queue(g, slice);
-        tenant->share = (ShareResult){ .state = SHARE_EXACT };
-}
-
-void world_apportion(Guard *g, Tenant *tenant, usec_t now) {
-        _cleanup_free_ SharePart *parts = NULL;
-        _cleanup_free_ Target **who = NULL;
-        _cleanup_free_ LimitSet *fresh = NULL;
-        size_t n = 0, max = tenant->n_members + tenant->n_slices;
-        ShareResult result = {};
-
-        tenant->dirty = false;
-        tenant->next = USEC_INFINITY;
-        if (max == 0)
-                return;
-        parts = calloc(max, sizeof(*parts));
-        who = calloc(max, sizeof(*who));
-        fresh = calloc(max, sizeof(*fresh));
-        if (!parts || !who || !fresh) {
-                tenant->dirty = true;
-                return;
-        }
-        for (size_t i = 0; i < tenant->n_slices; i++)
-                if (tenant->slices[i]->reconciled)
-                        who[n++] = tenant->slices[i];
-        for (size_t i = 0; i < tenant->n_members; i++) {
-                Target *t = tenant->members[i];
-
-                if (t->reconciled && tenant->has_sum && !below_own_slice(tenant, t) &&
-                    tenant->settings.sum != SUM_SLICE)
-                        who[n++] = t;
-                else
-                        clear_share(g, t);
-        }
-        if (n == 0) {
-                tenant->share = (ShareResult){};
-                return;
-        }
-        if (n == 1 && !who[0]->container) {
-                hold_on_slice(g, tenant, who[0]);
-                return;
-        }
-        for (size_t i = 0; i < n; i++) {
-                Target *t = who[i];
-
-                (void)cg_read_occupancy(t->node->fd, &t->usage);
-                parts[i] = (SharePart){
-                        .id = t->id,
-                        .memory_bytes = t->usage.memory_bytes,
-                        .swap_bytes = t->usage.swap_bytes,
-                        .tasks = t->usage.tasks,
-                        .have_memory = t->usage.have_memory,
-                        .have_swap = t->usage.have_swap,
-                        .have_tasks = t->usage.have_pids,
-                        .own = t->container ? &t->policy : NULL,
-                        .out = &fresh[i],
-                };
-        }
-        if (share_apportion(&tenant->sum, parts, n, g->host.page_size, &result) >= 0) {
-                for (size_t i = 0; i < n; i++) {
-                        Target *t = who[i];
-
-                        if (!t->container && t->policy.n > 0) {
-                                limit_set_clear(&t->policy);
-                                enforce_queue(g, t);
-                        }
-                        if (set_equal(&t->share, &fresh[i]) && t->have_share)
-                                continue;
-                        limit_set_deinit(&t->share);
-                        t->share = fresh[i];
-                        fresh[i] = LIMIT_SET_INIT;
-                        t->have_share = true;
-                        enforce_queue(g, t);
-                }
-                tenant->share = result;
-                if (result.state == SHARE_ADVISORY)
-                        tenant->next = now + ADVISORY_AGAIN;
-        } else
-                tenant->dirty = true;
-        for (size_t i = 0; i < n; i++)
-                limit_set_deinit(&fresh[i]);
-}
-
-/* ---- finding by name ---- */
-
-static bool match_name(const Target *t, const char *name) {
-        size_t n = strlen(name);
-
-        if (t->info && t->info->name && STR_EQ(t->info->name, name))
-                return true;
-        if (STR_EQ(t->cg.id, name))
-                return true;
-        return n >= 4 && strncmp(t->cg.id, name, n) == 0 && t->engine != ENGINE_UNIT;
-}
-
-Target *world_find(Guard *g, const char *name, const char **ret_error, Tenant **ret_tenant) {
-        bool only_tenant = false, only_container = false, exact = false, forger, found_forger = false;
-        Target *t, *found = NULL;
-        Tenant *tenant = NULL;
-        size_t i = 0, n = 0;
-
-        *ret_tenant = NULL;
-        *ret_error = NULL;
-        if (strncmp(name, "tenant:", 7) == 0) {
-                only_tenant = true;
-                name += 7;
-        } else if (strncmp(name, "container:", 10) == 0) {
-                only_container = true;
-                name += 10;
-        }
-        if (!*name) {
-                *ret_error = "an empty name";
-                return NULL;
-        }
-        if (name[0] == '/') {
-                TreeNode *node = tree_find_path(g->tree, name);
-
-                if (node && node->user)
-                        return node->user;
-                *ret_error = "no container or tenant slice has that cgroup path";
-                return NULL;
-        }
-        if (!only_container)
-                tenant = map_get_str(&g->tenants, name);
-        while (!only_tenant && (t = map_next(&g->targets, &i))) {
-                bool e;
-
-                if (t->leaving)
-                        continue;
-                if (!t->container && STR_EQ(cgpath_basename(t->node->path), name))
-                        return t;
-                if (!t->container || !match_name(t, name))
-                        continue;
-                /* Below a delegation anybody can call himself anything: that never hides somebody else. */
-                forger = t->cg.rootless || t->trust.delegated;
-                if (forger && n > 0 && !found_forger)
-                        continue;
-                if (!forger && found_forger) {
-                        n = 0;
-                        exact = false;
-                }
-                found_forger = forger;
-                e = (t->info && t->info->name && STR_EQ(t->info->name, name)) || STR_EQ(t->cg.id, name);
-                if (exact && !e)
-                        continue;
-                n = e && !exact ? 1 : n + 1;
-                exact = exact || e;
-                found = t;
-        }
-        if (n > 1) {
-                *ret_error =
-                        "ambiguous: several containers have that name; use the engine id or the cgroup path";
-                return NULL;
-        }
-        if (n == 1 && tenant) {
-                *ret_error = "ambiguous: both a tenant and a container; say tenant:NAME or container:NAME";
-                return NULL;
-        }
-        *ret_tenant = tenant;
-        if (!found && !tenant)
-                *ret_error = "no such tenant or container";
-        return found;
 }
 
 /* ---- the slow beat ---- */

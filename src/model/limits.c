@@ -205,6 +205,17 @@ int limit_set_put(LimitSet *set, LimitKnob knob, uint64_t value, uint32_t origin
         return 0;
 }
 
+bool limit_set_same(const LimitSet *a, const LimitSet *b) {
+        if (a->n != b->n)
+                return false;
+        for (size_t i = 0; i < a->n; i++)
+                if (limit_knob_cmp(a->entries[i].knob, b->entries[i].knob) != 0 ||
+                    a->entries[i].value != b->entries[i].value ||
+                    a->entries[i].origin != b->entries[i].origin)
+                        return false;
+        return true;
+}
+
 bool limit_set_remove(LimitSet *set, LimitKnob knob) {
         LimitEntry *e = limit_set_find(set, knob);
 

@@ -521,6 +521,22 @@ static void test_set_random(void **state) {
         assert_null(limit_set_find(&copy, (LimitKnob){ LIMIT_MEMORY_MAX, 0 }));
 }
 
+static void test_same(void **state) {
+        _cleanup_(limit_set_deinit) LimitSet a = LIMIT_SET_INIT, b = LIMIT_SET_INIT;
+        const LimitKnob tasks = { .limit = LIMIT_TASKS_MAX };
+
+        (void)state;
+        assert_true(limit_set_same(&a, &b));
+        assert_int_equal(limit_set_put(&a, tasks, 5, 1), 0);
+        assert_false(limit_set_same(&a, &b));
+        assert_int_equal(limit_set_put(&b, tasks, 5, 2), 0);
+        assert_false(limit_set_same(&a, &b)); /* said elsewhere */
+        assert_int_equal(limit_set_put(&b, tasks, 5, 1), 0);
+        assert_true(limit_set_same(&a, &b));
+        assert_int_equal(limit_set_put(&b, tasks, 6, 1), 0);
+        assert_false(limit_set_same(&a, &b));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_tables),
@@ -534,6 +550,7 @@ int main(void) {
                 cmocka_unit_test(test_compare),
                 cmocka_unit_test(test_format_value),
                 cmocka_unit_test(test_set_random),
+                cmocka_unit_test(test_same),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
