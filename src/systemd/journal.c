@@ -264,11 +264,15 @@ static void print(const Journal *j, const char *message) {
 
         if (j->stderr_fd < 0)
                 return;
-        for (; message[n] && n < sizeof(line) - 1; n++) {
-                unsigned char c = (unsigned char)message[n];
+        for (; *message && n < sizeof(line) - 4; message++) {
+                unsigned char c = (unsigned char)*message;
 
-                /* Names of tenants end up here: nothing of theirs may steer a terminal. */
-                line[n] = c < ' ' || c == 0x7f ? ' ' : (char)c;
+                /* Names of tenants end up here: nothing of theirs may steer a terminal, or look like a message. */
+                if (c == '\n') {
+                        memcpy(line + n, "\n  ", 3);
+                        n += 3;
+                } else
+                        line[n++] = c < ' ' || c == 0x7f ? ' ' : (char)c;
         }
         line[n++] = '\n';
         /* An error (reader gone) would be a SIGPIPE. What does not fit is lost here. */
