@@ -248,7 +248,9 @@ static int run(const GuardConfig *config, bool shares_only) {
         /* The kernel first, all of it: that is what the tenants feel. */
         for (size_t i = 0; k >= 0 && i < l.n_keys; i++)
                 kernel_back(&l, &l.keys[i]);
-        for (size_t i = 0; k >= 0 && i < l.n_keys; i++) {
+        /* Systemd was never told of a share; a call now would write the unit's properties over what is not in
+         * them: the ceilings that were just given back. */
+        for (size_t i = 0; k >= 0 && !shares_only && i < l.n_keys; i++) {
                 const LedgerRecord *r = ledger_find(l.ledger, l.keys[i].cgroup_id, l.keys[i].knob);
 
                 if (r && r->property && r->cgroup_id != last) {

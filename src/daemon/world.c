@@ -85,6 +85,9 @@ static uid_t uid_of(const Target *t) {
         return t->trust.owner != 0 ? t->trust.owner : (uid_t)-1;
 }
 
+/* machined's scopes look alike for containers and virtual machines, and a machine is never touched. */
+static bool maybe_vm(const Target *t) { return t->engine == ENGINE_NSPAWN && !t->info; }
+
 /* Whether we may write here at all, and if not, why. */
 static void decide_reach(Guard *g, Target *t) {
         const char *why = NULL;
@@ -93,7 +96,8 @@ static void decide_reach(Guard *g, Target *t) {
         if (who_protected(guard_policy(g), t->node->path, t->engine,
                           t->tenant ? t->tenant->name : "unassigned", &why))
                 t->protected_why = why;
-        t->not_reconciled_why = t->cg.kube         ? "kubelet owns it: reported, never changed"
+        t->not_reconciled_why = maybe_vm(t)        ? "whether it is a virtual machine is not known yet"
+                                : t->cg.kube       ? "kubelet owns it: reported, never changed"
                                 : t->cg.rootless   ? "below a user manager: held at its user-UID.slice"
                                 : t->protected_why ? "protected"
                                                    : NULL;
@@ -286,7 +290,7 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
                 return;
         }
         /* State files can come a moment after the cgroup; while they cannot be read the strictest candidate holds. */
-        t->names_pending = needs_names(t) && (!t->info || !t->info->name);
+        t->names_pending = maybe_vm(t) || (needs_names(t) && (!t->info || !t->info->name));
         if (t->names_pending)
                 t->names_again = now + USEC_PER_SEC * (1ULL << MIN_OF(t->names_tries, 6U));
         t->names_tries++;
