@@ -85,7 +85,8 @@ start_docker_server() {  # NAME [OPTION...]
 }
 start_scope_server() {  # NAME
 	ctl_dir "scope-$1"
-	D=/run/scope-$1 scope "$1" tenant-a.slice -p OOMPolicy=continue busybox sh -c "$SERVER"
+	D=/run/scope-$1 scope "$1" tenant-a.slice -p OOMPolicy=continue \
+		env --default-signal=PIPE busybox sh -c "$SERVER"
 	server[$CG]=$PID
 	fifo[$CG]=/run/scope-$1/cmd
 }
