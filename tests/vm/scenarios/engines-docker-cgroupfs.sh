@@ -10,7 +10,7 @@
 #   └── <id>                   shop: tenant shop, by label; made again under the same name
 #
 # shape: docker-cgroupfs
-# timeout: 120
+# timeout: 180
 
 about() {  # CONTAINER FILTER: prints what `containers` says of it; nothing when it is not listed
 	ctl containers --json

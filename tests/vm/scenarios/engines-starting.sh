@@ -8,7 +8,7 @@
 #       └── docker-<id>.scope x 30   32 MB by a raw write, 0, 10, 20 ... 290 ms after the scope
 #
 # shape: plain
-# timeout: 120
+# timeout: 180
 
 STATE=/var/lib/docker/containers
 N=30

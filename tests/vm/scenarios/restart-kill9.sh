@@ -13,7 +13,7 @@
 #   └── p2.scope           the same
 #
 # kernels: 6.1 6.12
-# timeout: 150
+# timeout: 240
 
 MB=$((1 << 20))
 a=tenant.slice/tenant-a.slice

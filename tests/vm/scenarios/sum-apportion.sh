@@ -9,7 +9,7 @@
 #   └── three.scope
 #
 # shape: plain
-# timeout: 150   kernels: 6.1 6.12
+# timeout: 240   kernels: 6.1 6.12
 
 MB=$((1 << 20))
 
