@@ -115,6 +115,24 @@ static void check_host(Check *k) {
                 ceiling_check_host(k->policy, &env, &k->diags);
 }
 
+/* Only the guard knows what runs and what it uses; without one nothing is said about that. */
+static void check_use(Ctl *c, Check *k) {
+        json_t *j = NULL;
+        const json_t *o;
+        size_t i;
+
+        if (client_get(c->client, "DiffPolicy", NULL, &j) != STATUS_DONE)
+                return;
+        json_array_foreach(json_member(j, "changes"), i, o) {
+                const char *danger = json_text(o, "danger"), *limit = json_text(o, "limit"),
+                           *who = json_text(o, "container") ?: json_text(o, "cgroup");
+
+                if (danger && limit && who)
+                        diags_add(&k->diags, DIAG_WARNING, NULL, 0, "%s: %s: %s", who, limit, danger);
+        }
+        json_decref(j);
+}
+
 /* ---- what is told ---- */
 
 json_t *check_to_json(const Diags *diags, json_t *files, size_t tenants, size_t templates, size_t plans,
@@ -188,6 +206,9 @@ int verb_policy_check(Ctl *c) {
                 return ctl_rendered(r);
         if (k.policy && !(c->given & OPTION_OFFLINE))
                 check_host(&k);
+        /* What the guard would read on a reload, not files that somebody names. */
+        if (k.policy && !(c->given & OPTION_OFFLINE) && c->n_arguments == 0)
+                check_use(c, &k);
         if (c->json) {
                 (void)print_json(c, &k);
                 return diags_failed(&k.diags) || !k.policy ? STATUS_FAILED : STATUS_DONE;

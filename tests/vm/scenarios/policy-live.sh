@@ -74,6 +74,9 @@ is "$(jq -r '[.changes[] | select(.danger) | .container] | join(" ")' <<<"$CTL_O
 ctl policy diff
 like "$CTL_OUT" "would OOM" "the danger in words"
 is "$(cg docker/$ID memory.max)" $((64 << 20)) "diff changes nothing"
+ctl policy check
+is "$CTL_STATUS" 0 "check: no mistake"
+like "$CTL_OUT" "warning: shop7-web-1: MemoryMax: .*would OOM" "but a warning of what is in use"
 
 policy_set <<<$'[Host]\nMode=ceilings'
 ctl reload
