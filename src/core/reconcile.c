@@ -433,3 +433,32 @@ int recon_restore_foreign(const Recon *r, const LimitSet *before, const LimitSet
         }
         return 0;
 }
+
+int recon_restore_requested(const Recon *r, const LimitSet *asked, const LimitSet *pushed,
+                            const LimitSet *before, const LimitSet *after, ReconPlan *plan) {
+        for (size_t i = 0; i < asked->n; i++) {
+                const LimitEntry *e = &asked->entries[i];
+                const LimitInfo *info = limit_info(e->knob.limit);
+                const ReconKnob *k = recon_find(r, e->knob);
+                uint64_t had = info->unset, has = info->unset, told;
+
+                /* Only ceilings that PID 1 could have wiped, and that are nobody else's business. */
+                if (!info->property || info->sense != LIMIT_CEILING || e->value == info->unset ||
+                    e->knob.limit == LIMIT_CPU_PERIOD || e->knob.limit == LIMIT_CPU_BURST)
+                        continue;
+                if ((k && k->is_desired) || limit_set_get(pushed, e->knob, &told))
+                        continue;
+                (void)limit_set_get(before, e->knob, &had);
+                (void)limit_set_get(after, e->knob, &has);
+                if (had != info->unset || has != info->unset)
+                        continue;
+                if (GROW(plan->writes, plan->n_writes, plan->writes_alloc) < 0)
+                        return -ENOMEM;
+                plan->writes[plan->n_writes++] = (ReconWrite){
+                        .knob = e->knob,
+                        .value = e->value,
+                        .headroom_guard = e->knob.limit == LIMIT_MEMORY_MAX,
+                };
+        }
+        return 0;
+}

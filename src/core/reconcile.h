@@ -283,6 +283,13 @@ void recon_property_done(Recon *r, const LimitSet *values, int result, usec_t no
 /* After SetUnitProperties: values that it wiped although nobody meant to: those without a property, and our leases. before/after: kernel
  * files right before and after. Adds writes to plan (answered by recon_wrote() as any other). -ENOMEM. */
 int recon_restore_foreign(const Recon *r, const LimitSet *before, const LimitSet *after, ReconPlan *plan);
+/*
+ * After SetUnitProperties, while an engine is still starting its container: a limit that it wrote between our reading (before)
+ * and PID 1's rewriting is gone without a trace in either. What it was asked for is known: where neither before nor after has
+ * any value, nor policy and the call named it, it is put (back). Adds writes to plan, answered as any other. -ENOMEM.
+ */
+int recon_restore_requested(const Recon *r, const LimitSet *asked, const LimitSet *pushed,
+                            const LimitSet *before, const LimitSet *after, ReconPlan *plan);
 /* From the ledger at start, so that nothing flaps. -ENOMEM. */
 int recon_adopt(Recon *r, const ReconMemory *m);
 /* An operator's `undo` or `unhold` ends implicit holds. */

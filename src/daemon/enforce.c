@@ -334,40 +334,6 @@ static void ask(Guard *g, Target *t, usec_t now) {
         answered(g, t);
 }
 
-/*
- * An engine that is still starting its container may write a limit between our reading and PID 1's
- * rewriting, which wipes it unseen. What the engine was asked for is known: it is put (back).
- */
-static int restore_requested(Target *t, const LimitSet *after, ReconPlan *plan) {
-        const LimitSet *asked = t->info ? &t->info->requested : NULL;
-
-        if (!asked || guard_realtime() - t->since_realtime > ENGINE_STARTS)
-                return 0;
-        for (size_t i = 0; i < asked->n; i++) {
-                const LimitEntry *e = &asked->entries[i];
-                const LimitInfo *info = limit_info(e->knob.limit);
-                const ReconKnob *k = recon_find(&t->recon, e->knob);
-                uint64_t before = info->unset, now = info->unset, told;
-
-                if (!info->property || info->sense != LIMIT_CEILING || e->value == info->unset ||
-                    e->knob.limit == LIMIT_CPU_PERIOD || e->knob.limit == LIMIT_CPU_BURST ||
-                    (k && k->is_desired) || limit_set_get(&t->pushed, e->knob, &told))
-                        continue;
-                (void)limit_set_get(&t->before_push, e->knob, &before);
-                (void)limit_set_get(after, e->knob, &now);
-                if (before != info->unset || now != info->unset)
-                        continue;
-                if (GROW(plan->writes, plan->n_writes, plan->writes_alloc) < 0)
-                        return -ENOMEM;
-                plan->writes[plan->n_writes++] = (ReconWrite){
-                        .knob = e->knob,
-                        .value = e->value,
-                        .headroom_guard = e->knob.limit == LIMIT_MEMORY_MAX,
-                };
-        }
-        return 0;
-}
-
 /* Has nobody written what the call rewrites since the plan was made from `actual`? */
 static bool still_as_planned(const Target *t) {
         const LimitSet *sets[] = { &t->before_push, &t->actual };
@@ -382,6 +348,14 @@ static bool still_as_planned(const Target *t) {
                                 return false;
                 }
         return true;
+}
+
+/* An engine that is still starting its container may write between our reading and PID 1's rewriting. */
+static int restore_requested(Target *t, const LimitSet *after, ReconPlan *plan) {
+        if (!t->info || guard_realtime() - t->since_realtime > ENGINE_STARTS)
+                return 0;
+        return recon_restore_requested(&t->recon, &t->info->requested, &t->pushed, &t->before_push, after,
+                                       plan);
 }
 
 static void pushed(void *user, uint64_t cookie, int result) {

@@ -1101,6 +1101,45 @@ static void test_echo_of_ours(void **state) {
         }
 }
 
+/* podman --memory 32m, written just when PID 1 wrote everything else. */
+static void test_requested(void **state) {
+        LimitSet asked = LIMIT_SET_INIT, pushed = LIMIT_SET_INIT, before = LIMIT_SET_INIT,
+                 after = LIMIT_SET_INIT;
+        ReconPlan plan = {};
+        World w = docker();
+
+        (void)state;
+        policy(&w, LIMIT_TASKS_MAX, 50);
+        turn(&w);
+        put(&asked, knob(LIMIT_MEMORY_MAX), 32 * M);
+        put(&asked, knob(LIMIT_TASKS_MAX), 400); /* policy's own */
+        put(&asked, knob(LIMIT_MEMORY_LOW), 16 * M); /* a protection */
+        put(&asked, knob(LIMIT_MEMORY_SWAP_MAX), 8 * M); /* somebody has another value there */
+        put(&asked, knob(LIMIT_CPU_QUOTA), S); /* part of the call */
+        put(&asked, knob(LIMIT_MEMORY_HIGH), INF); /* asked for nothing */
+        put(&pushed, knob(LIMIT_CPU_QUOTA), S / 2);
+        put(&before, knob(LIMIT_MEMORY_MAX), INF);
+        put(&after, knob(LIMIT_MEMORY_MAX), INF);
+        put(&after, knob(LIMIT_MEMORY_SWAP_MAX), 9 * M);
+        assert_int_equal(recon_restore_requested(&w.r, &asked, &pushed, &before, &after, &plan), 0);
+        assert_int_equal(plan.n_writes, 1);
+        assert_int_equal(plan.writes[0].knob.limit, LIMIT_MEMORY_MAX);
+        assert_int_equal(plan.writes[0].value, 32 * M);
+        assert_true(plan.writes[0].headroom_guard);
+
+        /* It was there before, and is wiped: recon_restore_foreign()'s and the carried values' business. */
+        recon_plan_clear(&plan);
+        put(&before, knob(LIMIT_MEMORY_MAX), 32 * M);
+        assert_int_equal(recon_restore_requested(&w.r, &asked, &pushed, &before, &after, &plan), 0);
+        assert_int_equal(plan.n_writes, 0);
+        recon_plan_deinit(&plan);
+        limit_set_deinit(&asked);
+        limit_set_deinit(&pushed);
+        limit_set_deinit(&before);
+        limit_set_deinit(&after);
+        dead(&w);
+}
+
 static void test_unhold(void **state) {
         World w = docker();
 
@@ -1412,9 +1451,10 @@ int main(void) {
                 cmocka_unit_test(test_observe),      cmocka_unit_test(test_release),
                 cmocka_unit_test(test_cpu),          cmocka_unit_test(test_restart),
                 cmocka_unit_test(test_timeout),      cmocka_unit_test(test_failures),
-                cmocka_unit_test(test_echo_of_ours), cmocka_unit_test(test_unhold),
-                cmocka_unit_test(test_order),        cmocka_unit_test(test_no_memory),
-                cmocka_unit_test(test_random),       cmocka_unit_test(test_strings),
+                cmocka_unit_test(test_echo_of_ours), cmocka_unit_test(test_requested),
+                cmocka_unit_test(test_unhold),       cmocka_unit_test(test_order),
+                cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_random),
+                cmocka_unit_test(test_strings),
         };
 
         random_state = s ? (uint64_t)strtoull(s, NULL, 10) : UINT64_C(0x2545f4914f6cdd1d);
