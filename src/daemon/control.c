@@ -159,14 +159,16 @@ static int save_holds(Guard *g) {
         if (dir < 0)
                 return dir;
         while ((t = map_next(&g->targets, &i))) {
+                const Hold *h = t->hold;
                 json_t *o;
                 char *line;
 
-                if (!t->hold || t->leaving)
+                if (t->leaving || (!h && t->operator_until <= guard_realtime()))
                         continue;
                 o = json_pack("{s:I, s:s, s:I, s:s, s:i, s:b}", "cgroup_id", (json_int_t)t->id, "cgroup",
-                              t->node->path, "until", (json_int_t)t->hold->until_realtime, "reason",
-                              t->hold->reason, "uid", (int)t->hold->uid, "give_back", t->hold->give_back);
+                              t->node->path, "until", (json_int_t)(h ? h->until_realtime : t->operator_until),
+                              "reason", h ? h->reason : "an operator's systemctl set-property", "uid",
+                              h ? (int)h->uid : 0, "give_back", h && h->give_back);
                 line = o ? json_dumps(o, JSON_COMPACT) : NULL;
                 json_decref(o);
                 if (!line)
@@ -226,12 +228,20 @@ int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give
         return r;
 }
 
+void control_operator_hold(Guard *g, Target *t, usec_t until) {
+        usec_t now = guard_now(g);
+
+        t->operator_until = num_add_sat(guard_realtime(), until > now ? until - now : 0);
+        (void)save_holds(g);
+}
+
 int control_unhold(Guard *g, Target *t, const Caller *c) {
         bool held = t->hold != NULL;
 
         for (size_t i = 0; i < t->recon.n; i++)
                 held = held || t->recon.knobs[i].state == KNOB_HELD;
         drop_hold(t);
+        t->operator_until = 0;
         recon_unhold(&t->recon);
         if (held)
                 announce(g, ANNOUNCE_UNHOLD, t, NULL, c, "%s: no longer held", target_name(t));

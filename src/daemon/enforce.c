@@ -164,8 +164,11 @@ static void ledger_failed(Guard *g, Target *t, int error, usec_t now) {
 }
 
 static void tell(Guard *g, Target *t, const ReconPlan *plan) {
-        for (size_t i = 0; i < plan->n_events; i++)
+        for (size_t i = 0; i < plan->n_events; i++) {
                 announce_recon(g, t, &plan->events[i]);
+                if (plan->events[i].kind == RECON_HOLD)
+                        control_operator_hold(g, t, plan->events[i].until);
+        }
 }
 
 /* ---- kernel writes ---- */

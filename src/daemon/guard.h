@@ -148,6 +148,8 @@ struct Target {
         bool engine_asked_anew; /* the engine's file asks for other limits than when we last wrote */
 
         Hold *hold;
+        uint64_t
+                operator_until; /* realtime: an implicit hold, kept for a restart; the core has the live one */
         char *event_name; /* cached for announcements after the tenant is gone */
 };
 
@@ -355,6 +357,8 @@ void control_check_pause(Guard *g, const Caller *c);
 int control_pause(Guard *g, usec_t span, const Caller *c);
 int control_resume(Guard *g, const Caller *c);
 int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give_back, const Caller *c);
+/* `systemctl set-property` by root was taken for a hold until then (monotonic): a restart must not forget it. */
+void control_operator_hold(Guard *g, Target *t, usec_t until);
 int control_unhold(Guard *g, Target *t, const Caller *c);
 void control_adopt_hold(Guard *g, Target *t); /* a hold saved for this cgroup */
 void control_beat(Guard *g, usec_t now);

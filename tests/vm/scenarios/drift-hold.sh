@@ -33,7 +33,7 @@ property() { systemctl show --value --property="$2" "$1"; }
 policy_set <<EOP
 [Host]
 Mode=ceilings
-OperatorHoldSec=20s
+OperatorHoldSec=30s
 
 [Tenant a]
 Match=slice=tenant-a.slice
@@ -58,6 +58,10 @@ wait_for 10 "[ \$(events '.kind == \"hold\" and .cgroup == \"/$slice\" and .limi
 	"an event says that the operator's 400M on the slice is left alone"
 wait_for 10 "[ \$(events '.kind == \"hold\" and .cgroup == \"/$web\" and .limit == \"MemoryMax\"') = 1 ]" \
 	"another one says so of the service's 100M"
+
+systemctl restart bailiffd.service
+nap 4
+is "$(cg "$slice" memory.max)" $((400 * MB)) "a restart of the guard does not end it"
 
 # ---- bailiffctl hold, unhold, a hold that lapses (while that one runs)
 
@@ -84,9 +88,9 @@ is "$CTL_STATUS" 1 "a hold on nobody is refused"
 
 is "$(cg $slice memory.max) $(cg $web memory.max)" "$((400 * MB)) $((100 * MB))" \
 	"$(elapsed "$begin") s after set-property both values stand"
-num "${begin%.*}" '>' $((EPOCHSECONDS - 20)) "(and the 20 s had not passed yet)"
-wait_for 40 "holds $slice memory.max $((256 * MB)) && holds $web memory.max $((64 * MB))" "after the 20 s policy holds again"
-num $((${EPOCHREALTIME/[.,]/} - ${begin/[.,]/})) '>=' 20000000 "not before"
+num "${begin%.*}" '>' $((EPOCHSECONDS - 30)) "(and the 30 s had not passed yet)"
+wait_for 40 "holds $slice memory.max $((256 * MB)) && holds $web memory.max $((64 * MB))" "after the 30 s policy holds again"
+num $((${EPOCHREALTIME/[.,]/} - ${begin/[.,]/})) '>=' 30000000 "not before"
 is "$(cg "$web" pids.max)" 20 "the operator's tighter TasksMax=20 stands for good"
 wait_for 20 "[ \"\$(property tenant-a.slice MemoryMax)\" = $((256 * MB)) ]" "systemd is told: no reload will bring the 400M back"
 is "$(events ".kind == \"fight\" or (.kind == \"drift\" and .limit == \"TasksMax\" and .cgroup == \"/$web\")")" 0 \
