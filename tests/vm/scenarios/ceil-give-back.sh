@@ -48,6 +48,7 @@ held() {  # the whole policy holds, and systemd knows
 	[ "$(cg $slice memory.max)/$(cg $slice cpu.max)/$(cg $slice pids.max)" = "$((200 * MB))/50000 100000/100" ] &&
 		[ "$(cg "$one" pids.max)/$(cg "$one" memory.high)" = "60/$((100 * MB))" ] &&
 		[ "$(systemctl show --value --property=TasksMax tenant-a.slice)" = 100 ] &&
+		[ "$(systemctl show --value --property=MemoryMax tenant-a.slice)" = $((200 * MB)) ] &&
 		[ "$(systemctl show --value --property=TasksMax one.scope)" = 60 ]
 }
 policy() {  # the sum's MemoryMax line, or nothing
