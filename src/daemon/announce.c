@@ -131,7 +131,7 @@ void announce(Guard *g, Announce what, const Target *t, const ReconEvent *re, co
         if (t) {
                 e->tenant = copy(t->tenant ? t->tenant->name : NULL);
                 e->container = copy(t->container ? target_name(t) : NULL);
-                e->cgroup = copy(t->node ? t->node->path : t->event_name);
+                e->cgroup = copy(t->node->path);
                 e->cgroup_id = t->id;
         }
         if (re) {

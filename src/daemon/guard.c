@@ -417,7 +417,6 @@ int guard_new(const GuardConfig *config, Guard **ret) {
                 r = open_ledger(g);
         if (r < 0)
                 return r;
-        g->started = clock_now();
         list_missing(g);
         g->pause_watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (g->pause_watch >= 0)

@@ -150,7 +150,6 @@ struct Target {
         Hold *hold;
         uint64_t
                 operator_until; /* realtime: an implicit hold, kept for a restart; the core has the live one */
-        char *event_name; /* cached for announcements after the tenant is gone */
 };
 
 struct Tenant {
@@ -250,7 +249,7 @@ struct Guard {
         bool released; /* `release --ceilings`: everything is given back until resume */
         bool paused_by_file; /* a file without our content: by hand */
         uint64_t n_drift_found, n_drift_repaired, n_fights;
-        usec_t started, next_rescan, longest_stall;
+        usec_t next_rescan, longest_stall;
         uint64_t n_iterations, started_realtime;
         int lock; /* held while we run: /run/bailiff/lock */
         int pause_watch; /* inotify fd on run_dir */

@@ -59,7 +59,6 @@ Target *target_free(Target *t) {
         if (t->hold)
                 free(t->hold->reason);
         free(t->hold);
-        free(t->event_name);
         free(t);
         return NULL;
 }
