@@ -17,6 +17,9 @@
  *   DiffPolicy()                      {"ok": bool, "report": "FILE:LINE: …", "changes": [{"cgroup","container","tenant",
  *                                      "limit","device","from","from_text","to","to_text","danger": text|null}…]}
  *                                      what the policy on disk would change
+ *   GetUsage(s by)                    {"time": t,"tenants": [tenant-book…],"containers": [container-book…]}    by: "tenant",
+ *                                      "container" (the other list is left out), or "" for both
+ *   GetHistory(t instance, t cursor, t since) → h   no JSON: the stream of include/bailiff/history.h
  * Where no fd can travel (-H user@host): OpenPaged(s method, s argument) → (t handle, t size);
  *   ReadPaged(t handle, t offset, u length) → ay (at most 64 KiB). The handle is the caller's own and lapses after 60 s. The argument is the
  *   name, "SINCE MAX", or the tenant; methods without argument take "". DiffPolicy and ReleaseCeilings (root only, as itself) too.
@@ -44,12 +47,21 @@
  *              "origin": "policy"|"engine"|"share"|"strictest", "file": path|null, "line": n,
  *              "drifts": n, "repairs": n, "cause": null|"reload"|…, "error": null|text}
  *  usage:     {"memory_bytes","swap_bytes","tasks","cpu_usec","io_read_bytes","io_write_bytes"} (absent where not known)
+ *  measured:  {"time": t of the last look,"tier": "hot"|"cold","tier_why","sample": {field: n…} (names of sample_info(); absent is not known),
+ *              "working_set_bytes","peak_kind","rates": {"span_usec","cpu_permyriad" (10000 = one CPU),"throttled_permyriad",
+ *              "cpu_some_permyriad","cpu_full_permyriad","memory_some_permyriad",…,"io_full_permyriad","irq_full_permyriad",
+ *              "io_read_bytes","io_write_bytes","io_read_ops","io_write_ops" (a second),
+ *              "devices": [{"device","device_name","io_read_bytes","io_write_bytes","io_read_ops","io_write_ops"}…]},
+ *              "baselines": {"cpu": permyriad|null,"memory","io","days": n},"trigger": bool}
+ *  book:      {field: n…} (names of book_info(): counters, peaks), "peak_memory_kind": "reset"|"raised"|"sampled"|"none"
+ *  container-book: {"name","id","tenant","cgroup","cgroup_id","engine","since": t,"ended": null|t,"end": null|"read"|"unread"|…,"book": {}}
+ *  tenant-book: {"name","since": t,"containers": running,"slices": n,"book": {} (total),"live": {},"ended": {},"unseen": {}}
  *  container: {"cgroup","cgroup_id","engine","id","name": null|s,"image": null|s,"labels": {},"labels_in_files": bool,
  *              "tenant","tenant_by": null|{"class","file","line"},"pending": bool,"contradiction": null|s,
  *              "unit": null|s,"kube": bool,"rootless": bool,"held_at": cgroup whose limits hold it (itself, or user-UID.slice),
  *              "protected": null|why,"mode","kill","priority","requested": [{"limit","device","value","value_text"}…],
  *              "health_check": null|s,"stop_signal": null|s,"source": null|s,"problem": null|s,"since": t,
- *              "hold": null|{"until","reason","uid"},"usage": {},"limits": [limit…],"notes": [text…]}
+ *              "hold": null|{"until","reason","uid"},"usage": {},"measured": {},"limits": [limit…],"notes": [text…]}
  *  tenant:    {"name","rule": "tenant"|"template"|"none","plan": null|s,"file": null|s,"line": n,"mode","kill","priority",
  *              "sum": "exact"|"apportioned"|"advisory"|"none","containers": n,"slices": [cgroup…],"usage": {},
  *              "limits": [{"limit","device","device_name","value","value_text","file","line","advisory": bool}…],
@@ -66,7 +78,11 @@
  *              "tree": {"nodes","watches","overflows","rescans","watch_failures","fd_failures","refused"},
  *              "bus": {"connected": bool,"systemd": bool,"pending"},"journal": {"sent","queued","dropped","backlog_bytes"},
  *              "writer": {"pid","pending"},"names": {"pid","pending"},"ledger": {"records","damaged","error": null|s},
- *              "loop": {"iterations","longest_usec","rss_bytes","cpu_usec"}}
+ *              "loop": {"iterations","longest_usec","rss_bytes","cpu_usec","kernel_bytes" (of its cgroup; absent: not known),"beats",
+ *              "late_usec": {"last","p50","p99","max"} (how late beats came)},
+ *              "sampling": {"hot","cold","slices","looks","files","kept_fds","kept_cgroups","evictions","fd_failures","peaks": "reset"|"raised"|"sampled",
+ *              "psi": bool,"psi_error": null|text,"triggers": {"host","slices","containers","refused","lost","fired"},
+ *              "history": {"bytes","chunks","subjects","first": t,"dropped"},"books": {"used","damaged","set_aside": bool,"writes","error": null|s}}}
  */
 
 #define BUS_NAME "org.bailiff.Guard1"
