@@ -38,6 +38,7 @@ KillWish kill_from_string(const char *s);
 
 typedef enum SumKind { SUM_AUTO, SUM_SLICE, SUM_APPORTION, _SUM_MAX, _SUM_INVALID = -EINVAL } SumKind;
 
+enum { TRIGGER_CPU = 1, TRIGGER_IO = 2, TRIGGER_MEMORY = 4 };
 enum { THROTTLE_CPU = 1, THROTTLE_IO = 2, THROTTLE_MEMORY = 4, THROTTLE_PIDS = 8, THROTTLE_FREEZE = 16 };
 
 /* Where a value was written. */
@@ -62,6 +63,7 @@ typedef enum PolicyKey {
         PK_IO_PRESSURE_TARGET,
         PK_CPU_PRESSURE_TARGET,
         PK_PRESSURE_WINDOW_SEC, /* DPXTC: µs, 1s..60s */
+        PK_PRESSURE_TRIGGER, /* DPXTC: bits TRIGGER_*: the kernel wakes us on stalls of each container */
         PK_CPU_GUARANTEE, /* DPXT: µs of CPU per second */
         PK_SUM, /* DPXT: SumKind (text: auto slice apportion) */
         PK_ENGINE_LIMITS, /* DPXTC: 0 respect, 1 override */

@@ -128,6 +128,10 @@ void ceiling_settings(const Policy *p, const PolicyTenant *rule, const char *ten
                 .engine_override = decided(&d, PK_ENGINE_LIMITS) == 1,
                 .sum = (SumKind)decided(&d, PK_SUM),
                 .operator_hold = decided(&d, PK_OPERATOR_HOLD_SEC),
+                .pressure_trigger = (unsigned)decided(&d, PK_PRESSURE_TRIGGER),
+                .pressure_target = { (unsigned)decided(&d, PK_CPU_PRESSURE_TARGET),
+                                     (unsigned)decided(&d, PK_IO_PRESSURE_TARGET),
+                                     (unsigned)decided(&d, PK_MEMORY_PRESSURE_TARGET) },
         };
         settle_mode(p, d.values[PK_MODE], ret);
 

@@ -51,7 +51,8 @@ typedef struct Settings {
         SumKind sum;
         usec_t operator_hold; /* 15 min */
         uint64_t cpu_guarantee; /* µs per second, 0: none */
-        /* pressure targets etc. come with the judge */
+        unsigned pressure_trigger; /* TRIGGER_* */
+        unsigned pressure_target[3]; /* permyriad of the window: cpu, io, memory, in the order of TRIGGER_* */
 } Settings;
 
 /*

@@ -33,6 +33,7 @@ static const char *const kill_names[] = { "never", "last", "prefer" };
 static const char *const sum_names[] = { "auto", "slice", "apportion" };
 static const char *const engine_limits_names[] = { "respect", "override" };
 static const char *const throttle_names[] = { "cpu", "io", "memory", "pids", "freeze" }; /* bit by bit */
+static const char *const trigger_names[] = { "cpu", "io", "memory" };
 
 typedef enum Form {
         FORM_WORD, /* one of words */
@@ -76,6 +77,7 @@ static const ValueInfo value_infos[_PK_MAX] = {
                                      .max = 10000 },
         [PK_PRESSURE_WINDOW_SEC] = { "PressureWindowSec", D | P | X | T | C, FORM_USEC, .min = USEC_PER_SEC,
                                      .max = USEC_PER_MIN },
+        [PK_PRESSURE_TRIGGER] = { "PressureTrigger", D | P | X | T | C, FORM_WORDS, WORDS(trigger_names) },
         [PK_CPU_GUARANTEE] = { "CPUGuarantee", D | P | X | T, FORM_CPU, .min = 100,
                                .max = (uint64_t)INT32_MAX * 100 },
         [PK_SUM] = { "Sum", D | P | X | T, FORM_WORD, WORDS(sum_names) },
@@ -98,6 +100,7 @@ static const PolicyValue defaults[_PK_MAX] = {
         [PK_IO_PRESSURE_TARGET] = { .set = true, .u = 2000 },
         [PK_CPU_PRESSURE_TARGET] = { .set = true, .u = 3000 },
         [PK_PRESSURE_WINDOW_SEC] = { .set = true, .u = 10 * USEC_PER_SEC },
+        [PK_PRESSURE_TRIGGER] = { .set = true, .u = 0 },
         [PK_SUM] = { .set = true, .u = SUM_AUTO },
         [PK_ENGINE_LIMITS] = { .set = true, .u = 0 },
         [PK_OPERATOR_HOLD_SEC] = { .set = true, .u = 15 * USEC_PER_MIN },

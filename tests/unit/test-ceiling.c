@@ -166,7 +166,8 @@ static void test_settings(void **state) {
                       "[Defaults]\nPriority=7\nKill=prefer\nCPUGuarantee=50%\n"
                       "[Plan gold]\nKill=last\nEngineLimits=override\nSum=slice\nCPUGuarantee=150%\n" ACME
                       "Plan=gold\nThrottle=cpu freeze\nKillGraceSec=3s\nOperatorHoldSec=2min\n"
-                      "[Container acme/db*]\nKill=never\nPriority=\n"
+                      "[Container acme/db*]\nKill=never\nPriority=\nPressureTrigger=io "
+                      "memory\nIOPressureTarget=5%\n"
                       "[Tenant unassigned]\nKill=last\nPriority=9\n");
         Settings s;
         (void)state;
@@ -180,10 +181,15 @@ static void test_settings(void **state) {
         assert_int_equal(s.sum, SUM_SLICE);
         assert_int_equal(s.operator_hold, 120 * USEC_PER_SEC);
         assert_int_equal(s.cpu_guarantee, 1500000);
+        assert_int_equal(s.pressure_trigger, 0);
 
         ceiling_settings(p, rule_of(p, "acme"), "acme", "db1", &s);
         assert_int_equal(s.kill, KILL_NEVER);
         assert_int_equal(s.priority, 100); /* reset: not what [Defaults] say */
+        assert_int_equal(s.pressure_trigger, TRIGGER_IO | TRIGGER_MEMORY);
+        assert_int_equal(s.pressure_target[0], 3000);
+        assert_int_equal(s.pressure_target[1], 500); /* its own */
+        assert_int_equal(s.pressure_target[2], 1000);
 
         ceiling_settings(p, NULL, "unassigned", "db1", &s);
         assert_int_equal(s.kill, KILL_NEVER); /* whatever anybody says */

@@ -209,6 +209,8 @@ static void test_bad_values(void **state) {
                 { "PressureWindowSec", "500ms",
                   "\"500ms\" is out of range, expected a time span such as 10s or 1min 30s "
                   "between 1s and 1min" },
+                { "PressureTrigger", "net", "unknown word \"net\", expected any of cpu io memory, or none" },
+                { "PressureTrigger", "cpu none", "none beside other words, expected none alone" },
                 { "CPUGuarantee", "0%", "\"0%\" is out of range, expected a percentage of one CPU" },
                 { "Sum", "slices",
                   "unknown word \"slices\", expected one of auto slice apportion, did you mean slice?" },
