@@ -42,6 +42,17 @@ static bool reserve(Buf *b, size_t more) {
         return true;
 }
 
+int buf_reserve(Buf *b, size_t more) {
+        if (b->error)
+                return b->error;
+        if (!reserve(b, more)) {
+                b->error = 0;
+                return -ENOMEM;
+        }
+        b->data[b->len] = '\0';
+        return 0;
+}
+
 void buf_append(Buf *b, const void *data, size_t n) {
         if (!reserve(b, n))
                 return;

@@ -21,6 +21,9 @@ typedef struct Buf {
 void buf_deinit(Buf *b); /* safe on BUF_INIT; leaves BUF_INIT */
 void buf_clear(Buf *b);
 int buf_error(const Buf *b); /* 0 or -ENOMEM */
+/* Room for so many more bytes, none to spare where it was empty: appends up to there cannot fail. Other than
+ * with an append, the error (-ENOMEM) does not stick. */
+int buf_reserve(Buf *b, size_t more);
 void buf_append(Buf *b, const void *data, size_t n);
 void buf_puts(Buf *b, const char *s);
 void buf_putc(Buf *b, char c);

@@ -15,6 +15,7 @@
 
 #include "buf.h"
 #include "fdio.h"
+#include "loghist.h"
 #include "map.h"
 #include "num.h"
 
@@ -187,6 +188,25 @@ static void test_buf_error_sticks(void **state) {
         buf_clear(&b);
         buf_puts(&b, "ghi");
         assert_string_equal(buf_str(&b), "ghi");
+}
+
+static void test_buf_reserve(void **state) {
+        _cleanup_buf_ Buf b = BUF_INIT;
+        const char *data;
+
+        (void)state;
+        assert_int_equal(buf_reserve(&b, 1000), 0);
+        assert_string_equal(b.data, "");
+        assert_int_equal(b.alloc, 1001);
+        data = b.data;
+        for (size_t i = 0; i < 1000; i++)
+                buf_putc(&b, 'x');
+        assert_ptr_equal(b.data, data);
+        assert_int_equal(buf_reserve(&b, SIZE_MAX - 1000), -ENOMEM);
+        assert_int_equal(buf_error(&b), 0); /* nothing was lost */
+        assert_int_equal(strlen(buf_str(&b)), 1000);
+        buf_append(&b, "", SIZE_MAX);
+        assert_int_equal(buf_reserve(&b, 1), -ENOMEM);
 }
 
 static void test_buf_random(void **state) {
@@ -536,6 +556,36 @@ static void test_fd_write_atomic(void **state) {
 
 /* ---- macro ---- */
 
+/* ---- loghist ---- */
+
+static void test_loghist(void **state) {
+        LogHist h = {};
+        (void)state;
+
+        assert_int_equal(loghist_quantile(&h, 5000), 0);
+        loghist_add(&h, 7);
+        assert_int_equal(loghist_quantile(&h, 0), 7);
+        assert_int_equal(loghist_quantile(&h, 9900), 7);
+        h = (LogHist){};
+        for (uint64_t v = 1; v <= 10000; v++)
+                loghist_add(&h, v);
+        for (unsigned q = 100; q <= 9900; q += 100) {
+                uint64_t got = loghist_quantile(&h, q);
+
+                assert_true(got * 8 >= q * 7 && got * 8 <= q * 9); /* an eighth */
+        }
+        assert_int_equal(loghist_quantile(&h, 10000), 10000);
+        assert_int_equal(h.max, 10000);
+        assert_int_equal(h.last, 10000);
+        for (unsigned shift = 0; shift < 64; shift++)
+                loghist_add(&h, UINT64_C(1) << shift);
+        loghist_add(&h, UINT64_MAX);
+        loghist_add(&h, 0);
+        assert_int_equal(h.n, 10066);
+        assert_int_equal(loghist_quantile(&h, 10000), UINT64_MAX);
+        assert_true(loghist_quantile(&h, 9999) > UINT64_MAX / 16 * 3); /* 2^62 */
+}
+
 static void test_macros(void **state) {
         int *a = NULL, x = 1, *p = &x, *q;
         size_t n = 0, alloc = 0;
@@ -564,6 +614,7 @@ int main(void) {
                 cmocka_unit_test(test_num_arithmetic),
                 cmocka_unit_test(test_buf),
                 cmocka_unit_test(test_buf_error_sticks),
+                cmocka_unit_test(test_buf_reserve),
                 cmocka_unit_test(test_buf_random),
                 cmocka_unit_test(test_map_u64),
                 cmocka_unit_test(test_map_str),
@@ -575,6 +626,7 @@ int main(void) {
                 cmocka_unit_test(test_fd_read_sizeless),
                 cmocka_unit_test(test_fd_write_all),
                 cmocka_unit_test_setup_teardown(test_fd_write_atomic, setup_dir, teardown_dir),
+                cmocka_unit_test(test_loghist),
                 cmocka_unit_test(test_macros),
         };
 
