@@ -189,7 +189,8 @@ const SampleDevice *sample_io_find(const SampleIo *io, dev_t dev); /* NULL: none
  * newer kernels add are skipped; a number beyond 64 bits, a last line without its newline that could be cut off in
  * the middle of a number, are not believed. Fields of the file that the text does not give are cleared in s.
  * io (may be NULL) is for IO_STAT: its devices are replaced. Returns 0, -ENOMEM (io only; the sums are in s all the
- * same), -EINVAL: nothing of it was understood (an empty io.stat is understood: all zero).
+ * same), -EINVAL: nothing of it was understood (an empty io.stat is understood: all zero). A sum is had whole or not
+ * at all: not where a part of it cannot be believed.
  */
 int sample_parse(SampleFile f, const char *text, size_t len, Sample *s, SampleIo *io);
 
@@ -201,10 +202,11 @@ typedef enum HostFile {
         HOST_FILE_IRQ_PRESSURE,
         HOST_FILE_MEMINFO,
         HOST_FILE_VMSTAT,
-        /* Sums count whole disks that no other disk of the list is made of as far as names tell: no partitions, no
-         * loop, ram, zram, dm, md. io lists every whole disk with traffic. */
+        /* Sums count whole disks that are not made of other disks of the list, as far as names tell: no partitions, no
+         * loop, ram, zram, dm, md, bcache, drbd. io lists every whole disk with traffic. */
         HOST_FILE_DISKSTATS,
         _HOST_FILE_MAX,
 } HostFile;
 const char *host_file_name(HostFile f); /* below /proc: "pressure/cpu" */
+uint64_t host_file_fields(HostFile f); /* that it gives, as bits */
 int sample_parse_host(HostFile f, const char *text, size_t len, Sample *s, SampleIo *io);
