@@ -10,13 +10,21 @@
  *
  *   header       HistoryHeader, 72 bytes, little-endian
  *   definitions  n_definitions times: index, kind, cgroup id, since realtime µs, tenant, name, cgroup path (each length +
- *                bytes): every subject that is new, or was renamed, since the cursor; all of them where cursor < begin
+ *                bytes): every subject that is new, or was renamed, since the cursor; all of them where records were lost.
+ *                Not those that ended before begin
  *   records      to the end; one type byte, then
- *     1 CHUNK    base realtime µs, base monotonic µs: every index' last values are 0 from here on, nothing is had
- *     2 SAMPLE   index, ms since base, mask of fields that follow (u64), a delta for each against the last value of this
- *                index, mask of fields that are not had any more (u64)
- *     3 GONE     index, ms since base: the cgroup ended
+ *     1 CHUNK    base realtime µs, base monotonic µs, fields in pages (a mask): every index' last values and last mask
+ *                are 0 from here on, nothing is had, and the first deltas of index and of time are against 0
+ *     2 SAMPLE   delta of the index against the record before, delta of ms since base against the record before, fields
+ *                that follow (a mask, XORed with the last one of this index), a delta for each against the last
+ *                value of this index
+ *     3 SAMPLE_LESS  as 2, then fields that are not had any more (a mask): their last value is 0
+ *     4 GONE     deltas of index and ms as above: the cgroup ended
  *     ≥ 64       length, as many bytes: skipped by whoever does not know it
+ *
+ * A mask is a byte that says which of its eight bytes are not 0 (lowest: bits 0 to 7), and those. Deltas are modulo
+ * 2^64. That of a field in pages is 1 more than the zigzag-coded number of 4096 bytes, or, where it is no multiple
+ * of those, a 0 and then as any other. Fields that a reader does not know it reads and leaves out.
  *
  * An index is never used again in the life of a guard. A cursor is a position in the stream since the guard
  * started, always at the beginning of a record. An export begins right at the cursor asked for (the reader has the
@@ -39,8 +47,7 @@ typedef struct HistoryHeader {
         uint32_t version, header_bytes;
         uint64_t instance; /* of the guard: another one counts cursors and indices anew */
         uint64_t begin, end; /* cursors of the first record in here, and of what comes next */
-        uint64_t
-                lost; /* bytes of the stream between the cursor asked for and begin that are not kept any more */
+        uint64_t lost; /* bytes of the stream since the cursor asked for (if any), not kept any more */
         uint64_t realtime, monotonic; /* µs, when it was handed out */
         uint64_t n_definitions;
 } HistoryHeader;
@@ -58,8 +65,10 @@ typedef struct History History;
 
 /*
  * bytes_max bounds all that is kept, definitions too, and span its age: the oldest chunk goes first, with the
- * definitions of the dead whose last record was in it. A chunk ends when it has 64 KiB and four times what its first
- * values took (so that repeating them costs at most a quarter), or a sixth of the span. Memory is taken as it is needed.
+ * definitions of the dead whose last record was in it. On top come the last values of the living (half a KB each), and
+ * the newest chunk's 64 KiB where the definitions of the living leave no room for it. A chunk ends when it has 64 KiB and
+ * eight times what values took that it had not told before (repeating them costs an eighth), or half of the room, after
+ * a sixth of the span, or when the realtime clock was set. Memory is taken as it is needed.
  */
 int history_new(uint64_t instance, size_t bytes_max, usec_t span, History **ret);
 History *history_free(History *h);
@@ -67,7 +76,7 @@ DEFINE_CLEANUP(History *, history_free)
 
 /* A subject. -ENOMEM. */
 int history_add(History *h, const HistoryWho *who, uint32_t *ret_index);
-/* Its name or tenant became known, or is another. -ENOMEM: the old one stays. */
+/* Its name or tenant became known, or is another. -ENOMEM: the old one stays; -ENOENT: no such index, or it ended. */
 int history_rename(History *h, uint32_t index, const HistoryWho *who);
 /*
  * Appends a sample: of `fields`, those that s has and whose value is another than in the last record of this index in this
@@ -75,7 +84,7 @@ int history_rename(History *h, uint32_t index, const HistoryWho *who);
  * recorded, counted. Both clocks at the time of the look: s->at and realtime.
  */
 int history_append(History *h, uint32_t index, const Sample *s, uint64_t fields, uint64_t realtime);
-/* It ended: a GONE record; no more of this index. */
+/* It ended: a GONE record (told later where memory is short); no more of this index. */
 void history_remove(History *h, uint32_t index, usec_t now, uint64_t realtime);
 
 typedef struct HistoryStats {
@@ -98,7 +107,8 @@ int history_export(const History *h, uint64_t instance, uint64_t cursor, uint64_
 typedef struct HistoryReader HistoryReader;
 
 typedef struct HistoryHandler {
-        /* A subject is new or changed. Strings live until the next call of history_read() or history_reader_free(). */
+        /* A subject is new or changed; the same may be told twice. Strings live until the next call of history_read() or
+         * history_reader_free(). */
         void (*define)(void *user, uint32_t index, const HistoryWho *who);
         /* The whole sample as it is now, with fields carried over from earlier records of the chunk; s->at is monotonic
          * µs. fields: those that this very record gave. Fields had in an earlier chunk only are not had. */
@@ -113,9 +123,10 @@ HistoryReader *history_reader_free(HistoryReader *r);
 DEFINE_CLEANUP(HistoryReader *, history_reader_free)
 /*
  * Reads one export, asked for with the reader's instance and cursor. Of another instance than before, or where records
- * were lost: all is forgotten first, and *ret_anew is true (also at the first read). 0; -EBADMSG: no such stream, or damaged
- * (what was told before stands; forget the reader); -EPROTONOSUPPORT: of a later version; -ENOMEM. Memory is bounded by
- * the input's size.
+ * were lost: all is forgotten first, and *ret_anew is true (also at the first read); it is set before the handler is called.
+ * 0; -EBADMSG: no such stream, or damaged (what was told before stands); -EPROTONOSUPPORT: of a later version; -ENOMEM. After
+ * a failure the reader knows nothing: cursor 0, and the next read is anew. Memory is bounded by the input's size: a
+ * subject takes half a KB.
  */
 int history_read(HistoryReader *r, const void *data, size_t len, const HistoryHandler *h, bool *ret_anew);
 uint64_t history_reader_cursor(const HistoryReader *r); /* 0 at first */
