@@ -39,9 +39,15 @@ typedef struct Baseline {
         uint32_t have; /* bits 1 << BaselineResource of what the current observation knows */
 } Baseline;
 
-/* Feeds the time between two samples (PSI some totals). A counter that went back, or is missing: that resource gives no
- * observation of this span. Frozen time does not count. */
+#define BASELINE_GAP_USEC (180 * USEC_PER_SEC) /* a longer span: nobody watched, it does not count */
+
+/*
+ * Feeds the time between two samples (PSI some totals). Both must have read the pressures themselves: where a value was
+ * carried over from an earlier look, the time would be taken for calm. A counter that went back, or is missing: that
+ * resource gives no observation of this span. Frozen time does not count.
+ */
 void baseline_feed(Baseline *b, const Sample *before, const Sample *now);
-/* The normal share in permyriad; false: too little is known. ret_days (may be NULL): whole days behind it. */
+/* The normal share in permyriad (of an even number of days the lower of the middle two); false: too little is known.
+ * ret_days (may be NULL): whole days behind it. */
 bool baseline_get(const Baseline *b, BaselineResource r, unsigned *ret_permyriad, unsigned *ret_days);
 const char *baseline_resource_to_string(BaselineResource r); /* "cpu" "memory" "io" */

@@ -81,16 +81,15 @@ const BookInfo *book_info(BookField f);
 BookField book_field_from_name(const char *name);
 
 typedef struct Book {
-        uint64_t since_realtime; /* µs: counting began */
+        uint64_t since_realtime; /* µs: counting began; the caller's, for there is no clock in here */
         uint64_t v[_BOOK_MAX];
-        uint64_t rest[2]; /* of the two KiB · s, in byte · µs */
+        uint64_t rest[2]; /* of the two KiB · s, in half byte · µs: the mean of two samples may be odd */
         uint64_t oom_at; /* monotonic µs when the last OOM kill was seen, 0: never */
 } Book;
 
 /*
  * Accounts the time between two samples of one cgroup. before NULL: the first look; `born` says that the cgroup began
- * under our eyes, so that its counters up to now are its own and count (else they are the past's and do not: since is
- * now). A field missing on either side: nothing. A counter that went back: its new value counts from 0, BOOK_RESETS + 1
+ * under our eyes, so that its counters up to now are its own and count (else they are the past's and do not). A field missing on either side: nothing. A counter that went back: its new value counts from 0, BOOK_RESETS + 1
  * (once a call). Memory over time: the mean of both samples times the span (before's value where now has none).
  * Gauges and peaks: the highest. All additions saturate.
  */
@@ -112,11 +111,18 @@ typedef struct TenantBook {
         Book ended; /* folded; kept over restarts */
         Book floor; /* total as it was last told: it never goes below; kept over restarts */
         uint64_t last_fold; /* cgroup id of the container folded last, see book_tenant_fold() */
+        /* Books of its own slices that are gone (systemd removes an empty slice and makes a new one that counts from 0),
+         * hierarchical fields; kept over restarts */
+        Book slices;
+        uint64_t last_slice;
 } TenantBook;
 
 /* One container's end, after book_end(). A second fold of the id folded last does nothing and returns false: so a guard
- * that dies between saving the tenant and forgetting the container counts nothing twice. */
+ * that dies between saving the tenant and forgetting the container counts nothing twice. So each fold is saved before
+ * the next one, and a guard that starts folds, or forgets, the one that is last_fold before all others. */
 bool book_tenant_fold(TenantBook *t, uint64_t cgroup_id, const Book *ended);
+/* The same of one of the tenant's own slices: it is gone, or not the tenant's any more. */
+bool book_tenant_fold_slice(TenantBook *t, uint64_t cgroup_id, const Book *slice);
 
 typedef struct BookParts {
         Book live, ended, unseen, total;
@@ -124,10 +130,11 @@ typedef struct BookParts {
 /*
  * live: books of the tenant's running containers, `below` telling for each whether it is in one of the tenant's own
  * slices. slices: books of those slices (disjoint). ended_below: what of t->ended lived in slices (the caller folds into
- * a TenantBook and into this). Hierarchical fields: total = Σ slices + what lived outside of them, but never less than
- * live + ended; unseen is the difference. Others: total = live + ended, unseen 0. Then total is raised to t->floor,
- * the difference going to unseen, and t->floor becomes total. Order of the arrays does not matter. Peaks of total:
- * the highest of its slices', else of its containers' (BOOK_PEAK_MEMORY of the floor included).
+ * a TenantBook and into this; NULL: nothing). Hierarchical fields: total = Σ slices, alive and gone, + what lived outside
+ * of them, but never less than live + ended; unseen is the difference. Others: total = live + ended, unseen 0. Then total
+ * is raised to t->floor, the difference going to unseen, and t->floor becomes total. Order of the arrays does not matter.
+ * Peaks are no sums: total's is the highest of its slices', its containers' and the floor's, unseen has none. Rests that
+ * make a whole KiB · s together are told in live. Where a sum saturates, total is UINT64_MAX.
  */
 void book_tenant_parts(TenantBook *t, const Book *const *live, const bool *below, size_t n_live,
                        const Book *const *slices, size_t n_slices, const Book *ended_below, BookParts *ret);
