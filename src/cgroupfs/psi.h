@@ -21,11 +21,16 @@ const char *psi_resource_to_string(PsiResource r); /* "cpu" "memory" "io" */
 
 #define PSI_WINDOW_MIN (500 * USEC_PER_MSEC)
 #define PSI_WINDOW_MAX (10 * USEC_PER_SEC)
+#define PSI_WINDOW_STEP (2 * USEC_PER_SEC) /* without CAP_SYS_RESOURCE */
+
+/* What the kernel takes (pure): the window within its bounds, a multiple of PSI_WINDOW_STEP if not privileged; the stall
+ * from 1 to that. */
+void psi_trigger_bound(bool privileged, usec_t *stall, usec_t *window);
 
 /*
  * "some STALL WINDOW" on the cgroup's file, or with cgroup false on pressure/RESOURCE below dirfd (/proc). stall is
- * bounded to 1..window, the window to what the kernel takes. 0; CG_GONE: the
- * cgroup went; -EOPNOTSUPP, -ENOENT: no PSI here; other errno.
+ * bounded to 1..window, the window to what the kernel takes. A longer window than asked for has the stall
+ * that was asked for. 0; CG_GONE: the cgroup went; -EOPNOTSUPP, -ENOENT: no PSI here; other errno.
  */
 int psi_trigger_open(int dirfd, bool cgroup, PsiResource r, usec_t stall, usec_t window, int *ret_fd);
 static inline bool psi_trigger_is_dead(uint32_t revents) { return revents & (EPOLLERR | EPOLLHUP); }
