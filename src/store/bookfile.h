@@ -18,6 +18,7 @@
 
 #define BOOKFILE_NAME_BYTES 64 /* tenant's name, container's name or id: cut, NUL-terminated */
 #define BOOKFILE_SLOTS_MAX 65536
+#define BOOKFILE_BOOT_ID_BYTES 64
 
 typedef enum BookKind { BOOKFILE_CONTAINER = 1, BOOKFILE_SLICE, BOOKFILE_TENANT } BookKind;
 
@@ -35,7 +36,8 @@ typedef struct BookRecord {
                         Sample last;
                         Baseline baseline;
                 } cg;
-                struct {
+                struct
+                { /* tenant: of book.slices and ended_below hierarchical fields are kept, of book.floor no rests */
                         TenantBook book;
                         Book ended_below;
                 } sum;
@@ -52,8 +54,9 @@ typedef struct BookFileStats {
         int write_error; /* of the last write, 0: none; what could not be written is written by its next put */
 } BookFileStats;
 
-/* dir must exist. -ENOMEM, negative errno of opening dir. A file that cannot be created or read is no error
- * but in write_error: all works in memory then, and each put tries again. */
+/* dir must exist, boot_id be neither empty nor longer than BOOKFILE_BOOT_ID_BYTES - 1: -EINVAL. -ENOMEM, negative errno
+ * of opening dir. A file that cannot be created or read is no error but in write_error: all works in memory then, and
+ * each put tries again. */
 int bookfile_open(const char *dir, const char *boot_id, BookFile **ret);
 BookFile *bookfile_free(BookFile *f);
 DEFINE_CLEANUP(BookFile *, bookfile_free)
@@ -64,8 +67,9 @@ bool bookfile_next(BookFile *f, uint32_t *i, uint32_t *ret_slot, BookRecord *ret
 
 #define BOOKFILE_NO_SLOT UINT32_MAX
 /* Writes the record to *slot (BOOKFILE_NO_SLOT: a free one, which *slot is then). -ENOSPC … : not on file; *slot may
- * still be NO_SLOT. -E2BIG: BOOKFILE_SLOTS_MAX are used. */
+ * still be NO_SLOT. -E2BIG: BOOKFILE_SLOTS_MAX are used. -EINVAL: no kind, or a slot that nobody was given. */
 int bookfile_put(BookFile *f, uint32_t *slot, const BookRecord *r);
-/* Empties the slot; *slot becomes BOOKFILE_NO_SLOT. Without one: 0. */
+/* Empties the slot; *slot becomes BOOKFILE_NO_SLOT whatever comes of it. Without one: 0. An error: it is still on file,
+ * and the next put or drop tries again. */
 int bookfile_drop(BookFile *f, uint32_t *slot);
 void bookfile_get_stats(const BookFile *f, BookFileStats *ret);
