@@ -11,6 +11,7 @@
  *   ListTenants()                     {"tenants": [tenant…]}
  *   ListContainers()                  {"containers": [container…]}
  *   Show(s name)                      {"kind": "tenant"|"container"|"slice", …that object…, "events": [event…]}
+ *                                      and a container's "book", a tenant's "books" (tenant-book); looked at anew for the answer
  *   ListEvents(t since_id, u max)     {"events": [event…], "next": id}     (ids grow; since_id 0: all that is kept)
  *   GetPolicy(s tenant)               {"tenants": [{"name","rule","plan", "values": [{"key","value","file","line"}…]}…],
  *                                      "host": {"values": […]}}            ("" : every tenant)
@@ -53,6 +54,7 @@
  *              "io_read_bytes","io_write_bytes","io_read_ops","io_write_ops" (a second),
  *              "devices": [{"device","device_name","io_read_bytes","io_write_bytes","io_read_ops","io_write_ops"}…]},
  *              "baselines": {"cpu": permyriad|null,"memory","io","days": n},"trigger": bool}
+ *              (a list has of these: time, tier, tier_why, working_set_bytes, and rates without devices)
  *  book:      {field: n…} (names of book_info(): counters, peaks), "peak_memory_kind": "reset"|"raised"|"sampled"|"none"
  *  container-book: {"name","id","tenant","cgroup","cgroup_id","engine","since": t,"ended": null|t,"end": null|"read"|"unread"|…,"book": {}}
  *  tenant-book: {"name","since": t,"containers": running,"slices": n,"book": {} (total),"live": {},"ended": {},"unseen": {}}
@@ -64,6 +66,7 @@
  *              "hold": null|{"until","reason","uid"},"usage": {},"measured": {},"limits": [limit…],"notes": [text…]}
  *  tenant:    {"name","rule": "tenant"|"template"|"none","plan": null|s,"file": null|s,"line": n,"mode","kill","priority",
  *              "sum": "exact"|"apportioned"|"advisory"|"none","containers": n,"slices": [cgroup…],"usage": {},
+ *              "measured": {"rates": {}} (CPU and io of all together; of waiting the worst),
  *              "limits": [{"limit","device","device_name","value","value_text","file","line","advisory": bool}…],
  *              "slice_limits": [{"cgroup","limits": [limit…],"hold","notes"}…],"notes": [text…]}
  *  event:     {"id","time","kind": "set"|"drift"|"repaired"|"fight"|"capped"|"hold"|"unhold"|"given-back"|"would"|"squeeze"|"refused"|
@@ -71,7 +74,8 @@
  *              "cgroup_id","limit","device","saw_text","desired_text","cause","text","uid","pid"}  (members absent where they say nothing)
  *  status:    {"version","pid","started","mode" (effective host bound),"mode_reason","paused": null|{"until": t|null,"by"},
  *              "policy": {"ok": bool,"last_good": bool,"loaded","files": [s…],"report": s,"warnings": [s…]},
- *              "host": {"kernel","memory_bytes","swap_bytes","cpus","controllers": [s…],"psi": bool,"systemd": bool},
+ *              "host": {"kernel","memory_bytes","swap_bytes","cpus","controllers": [s…],"psi": bool,"systemd": bool,
+ *              "measured": {"time","sample","rates"} (as of the last beat)},
  *              "missing": [sentence…],"rivals": [s…],
  *              "counts": {"containers","held","tenants","unassigned","drifted","holds","advisory","squeezing"},
  *              "drift": {"found","repaired","fights"},

@@ -173,78 +173,32 @@ static int read_u64(int dirfd, const char *name, uint64_t *ret) {
         return num_parse_u64(text, ret) < 0;
 }
 
-/* The number behind `key` and one `sep`, where a line or a word begins with it. */
-static bool find_key(const char *data, const char *end, const char *key, char sep, uint64_t *ret) {
+/* The number behind `key` and a blank, where a line begins with it. */
+static bool find_key(const char *data, const char *end, const char *key, uint64_t *ret) {
         size_t n = strlen(key);
 
         for (const char *p = data; (size_t)(end - p) > n; p++) {
                 const char *q = p + n + 1;
 
-                if (memcmp(p, key, n) == 0 && p[n] == sep && num_scan_u64(&q, end, ret) == 0)
+                if (memcmp(p, key, n) == 0 && p[n] == ' ' && num_scan_u64(&q, end, ret) == 0)
                         return true;
-                p = memchr(p, sep == '=' ? ' ' : '\n', (size_t)(end - p));
+                p = memchr(p, '\n', (size_t)(end - p));
                 if (!p)
                         break;
         }
         return false;
 }
 
-static int read_keyed(int dirfd, const char *name, Text *text) {
-        int r;
-
-        r = text_read(text, dirfd, name);
-        return r < 0 && !is_our_trouble(r) ? 1 : r;
-}
-
-static int read_io(int dirfd, CgUsage *u) {
+int cg_read_cpu(int dirfd, uint64_t *ret_usec) {
         _cleanup_text_ Text text = { .heap = NULL };
-        const char *end;
         int r;
 
-        r = read_keyed(dirfd, "io.stat", &text);
-        if (r != 0)
-                return r;
-        u->have_io = true;
-        end = text.data + text.len;
-        for (const char *line = text.data, *eol; line < end; line = eol + 1) {
-                uint64_t v;
-
-                eol = memchr(line, '\n', (size_t)(end - line));
-                if (!eol)
-                        eol = end;
-                if (find_key(line, eol, "rbytes", '=', &v))
-                        u->io_rbytes = num_add_sat(u->io_rbytes, v);
-                if (find_key(line, eol, "wbytes", '=', &v))
-                        u->io_wbytes = num_add_sat(u->io_wbytes, v);
-        }
-        return 0;
-}
-
-static int read_events(int dirfd, CgUsage *u) {
-        _cleanup_text_ Text text = { .heap = NULL };
-        uint64_t v;
-        int r;
-
-        r = read_keyed(dirfd, "cgroup.events", &text);
+        r = text_read(&text, dirfd, "cpu.stat");
+        if (r == -ENOENT || r == -ENODEV)
+                return cg_alive(dirfd) ? r : CG_GONE;
         if (r < 0)
                 return r;
-        if (r > 0) {
-                u->populated = true;
-                return 1;
-        }
-        u->populated = find_key(text.data, text.data + text.len, "populated", ' ', &v) && v;
-        u->frozen = find_key(text.data, text.data + text.len, "frozen", ' ', &v) && v;
-        return 0;
-}
-
-static int read_cpu(int dirfd, CgUsage *u) {
-        _cleanup_text_ Text text = { .heap = NULL };
-        int r;
-
-        r = read_keyed(dirfd, "cpu.stat", &text);
-        if (r == 0)
-                u->have_cpu = find_key(text.data, text.data + text.len, "usage_usec", ' ', &u->cpu_usec);
-        return r;
+        return find_key(text.data, text.data + text.len, "usage_usec", ret_usec) ? 0 : -EBADMSG;
 }
 
 int cg_read_occupancy(int dirfd, CgUsage *ret) {
@@ -263,29 +217,6 @@ int cg_read_occupancy(int dirfd, CgUsage *ret) {
         if (r < 0)
                 return r;
         u.have_pids = r == 0;
-        *ret = u;
-        return 0;
-}
-
-int cg_read_usage(int dirfd, CgUsage *ret) {
-        CgUsage u;
-        int r;
-
-        r = cg_read_occupancy(dirfd, &u);
-        if (r < 0)
-                return r;
-        r = read_cpu(dirfd, &u);
-        if (r < 0)
-                return r;
-        r = read_io(dirfd, &u);
-        if (r < 0)
-                return r;
-        /* Last: a cgroup that has its events now was there for all of it. */
-        r = read_events(dirfd, &u);
-        if (r < 0)
-                return r;
-        if (r > 0 && !cg_alive(dirfd))
-                return CG_GONE;
         *ret = u;
         return 0;
 }

@@ -27,19 +27,16 @@ int cg_read_limits(int dirfd, LimitSet *set, uint32_t *ret_have);
 int cg_read_limit_file(int dirfd, LimitFile file, LimitSet *set);
 
 typedef struct CgUsage {
-        bool have_memory, have_swap, have_pids, have_cpu;
+        bool have_memory, have_swap, have_pids;
         uint64_t memory_bytes; /* memory.current */
         uint64_t swap_bytes;
         uint64_t tasks; /* pids.current */
-        uint64_t cpu_usec; /* usage_usec of cpu.stat */
-        uint64_t io_rbytes, io_wbytes; /* sum over devices */
-        bool have_io;
-        bool populated, frozen; /* the root, which has no cgroup.events, is populated */
 } CgUsage;
-int cg_read_usage(int dirfd, CgUsage *ret); /* 0, CG_GONE, negative errno (out of fds or memory) */
-/* Memory, swap and tasks only, the others cleared: what it holds now, without making the kernel flush
- * its statistics. 0 also where the cgroup is gone: it has nothing then. */
+/* Memory, swap and tasks: what it holds now, without making the kernel flush its statistics. More is meter.h's. 0 also
+ * where the cgroup is gone: it has nothing then. -EMFILE, -ENFILE, -ENOMEM: out of fds or memory. */
 int cg_read_occupancy(int dirfd, CgUsage *ret);
+/* usage_usec of cpu.stat: of the whole subtree, its dead included. 0, CG_GONE, negative errno. */
+int cg_read_cpu(int dirfd, uint64_t *ret_usec);
 
 /* Writes one attribute. 0, CG_GONE, negative errno (-EINVAL, -EBUSY, -ENODEV device, ...). Can block in reclaim for
  * memory.high/memory.max: such writes belong to the writer helper. */

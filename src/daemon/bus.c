@@ -96,8 +96,20 @@ static int resolve(Guard *g, const char *name, sd_bus_error *e, Target **ret_tar
                 "%.200s: %s", name, why);
 }
 
-/* One reading method, by its name and one argument as text; the JSON text in *ret. */
-static int answer(Guard *g, const char *method, const char *argument, sd_bus_error *e, char **ret) {
+/* Up to n numbers with one blank between them; none at all is fine. */
+static int scan_numbers(const char *text, uint64_t *numbers, size_t n) {
+        const char *p = text, *end = text + strlen(text);
+
+        for (size_t i = 0; *text && i < n; i++)
+                if ((i > 0 && *p++ != ' ') || num_scan_u64(&p, end, &numbers[i]) < 0)
+                        return -EINVAL;
+        return p == end ? 0 : -EINVAL;
+}
+
+/* One reading method, by its name and one argument as text; *ret is JSON text, but for GetHistory. */
+static int answer(Guard *g, const char *method, const char *argument, sd_bus_error *e, char **ret,
+                  size_t *ret_len) {
+        _cleanup_buf_ Buf b = BUF_INIT; /* what is no object */
         json_t *j = NULL;
         int r;
 
@@ -106,7 +118,7 @@ static int answer(Guard *g, const char *method, const char *argument, sd_bus_err
         else if (STR_EQ(method, "ListTenants"))
                 j = render_tenants(g);
         else if (STR_EQ(method, "ListContainers"))
-                j = render_containers(g);
+                render_containers(g, &b);
         else if (STR_EQ(method, "GetPolicy")) {
                 r = check_name(argument, e);
                 if (r < 0)
@@ -126,24 +138,44 @@ static int answer(Guard *g, const char *method, const char *argument, sd_bus_err
                         return r;
                 j = render_show(g, t, tenant);
         } else if (STR_EQ(method, "ListEvents")) {
-                const char *p = argument, *end = argument + strlen(argument);
-                uint64_t since = 0, max = 0;
+                uint64_t n[2] = {};
 
-                if (*p && (num_scan_u64(&p, end, &since) < 0 || p == end || *p++ != ' ' ||
-                           num_scan_u64(&p, end, &max) < 0 || p != end))
+                if (scan_numbers(argument, n, ARRAY_SIZE(n)) < 0)
                         return invalid(e, "ListEvents takes \"SINCE MAX\"");
-                j = render_events(g, since, (uint32_t)MIN_OF(max, (uint64_t)EVENTS_MAX));
+                j = render_events(g, n[0], (uint32_t)MIN_OF(n[1], (uint64_t)EVENTS_MAX));
+        } else if (STR_EQ(method, "GetUsage")) {
+                if (*argument && !STR_EQ(argument, "tenant") && !STR_EQ(argument, "container"))
+                        return invalid(e, "GetUsage takes \"tenant\", \"container\" or nothing");
+                render_books(g, argument, &b);
+        } else if (STR_EQ(method, "GetHistory")) {
+                uint64_t n[3] = {}; /* instance, cursor, since */
+
+                if (scan_numbers(argument, n, ARRAY_SIZE(n)) < 0)
+                        return invalid(e, "GetHistory takes \"INSTANCE CURSOR SINCE\"");
+                r = history_export(g->measure->history, n[0], n[1], n[2], guard_realtime(), guard_clock(),
+                                   &b);
+                if (r < 0)
+                        return r;
         } else
                 return invalid(e, "no such reading method");
-        *ret = dump(j);
+        if (!j && b.len == 0)
+                return -ENOMEM;
+        if (j) {
+                *ret = dump(j);
+                *ret_len = *ret ? strlen(*ret) : 0;
+        } else {
+                *ret_len = b.len;
+                *ret = buf_steal(&b);
+        }
         return *ret ? 0 : -ENOMEM;
 }
 
 static int reply_answer(Guard *g, sd_bus_message *m, const char *argument, sd_bus_error *e) {
         _cleanup_free_ char *s = NULL;
-        int r = answer(g, sd_bus_message_get_member(m), argument, e, &s);
+        size_t len = 0;
+        int r = answer(g, sd_bus_message_get_member(m), argument, e, &s, &len);
 
-        return r < 0 ? r : reply_memfd(m, s, strlen(s));
+        return r < 0 ? r : reply_memfd(m, s, len);
 }
 
 static int on_read(sd_bus_message *m, void *user, sd_bus_error *e) { return reply_answer(user, m, "", e); }
@@ -167,6 +199,18 @@ static int on_list_events(sd_bus_message *m, void *user, sd_bus_error *e) {
         return reply_answer(user, m, argument, e);
 }
 
+static int on_get_history(sd_bus_message *m, void *user, sd_bus_error *e) {
+        uint64_t instance, cursor, since;
+        char argument[80];
+        int r = sd_bus_message_read(m, "ttt", &instance, &cursor, &since);
+
+        if (r < 0)
+                return r;
+        (void)snprintf(argument, sizeof(argument), "%llu %llu %llu", (unsigned long long)instance,
+                       (unsigned long long)cursor, (unsigned long long)since);
+        return reply_answer(user, m, argument, e);
+}
+
 /* ---- pages, where no fd can travel ---- */
 
 static void expire_pages(usec_t now) {
@@ -175,7 +219,7 @@ static void expire_pages(usec_t now) {
                         page_deinit(&pages[i]);
 }
 
-static int keep_page(sd_bus_message *m, Guard *g, char *data, uint64_t *ret) {
+static int keep_page(sd_bus_message *m, Guard *g, char *data, size_t len, uint64_t *ret) {
         usec_t now = guard_now(g);
         const char *sender = sd_bus_message_get_sender(m);
         Page *oldest = &pages[0], *p = NULL;
@@ -193,7 +237,7 @@ static int keep_page(sd_bus_message *m, Guard *g, char *data, uint64_t *ret) {
                 .handle = ++last_handle,
                 .owner = strdup(sender ? sender : ""),
                 .data = data,
-                .len = strlen(data),
+                .len = len,
                 .until = now + PAGES_LIFE,
         };
         if (!p->owner) {
@@ -210,9 +254,9 @@ static int with_caller(Guard *g, sd_bus_message *m, Change change);
 static int start_diff(Guard *g, sd_bus_message *m, sd_bus_error *e);
 
 /* Answers with a handle; takes data. */
-static int reply_page(Guard *g, sd_bus_message *m, char *data) {
-        uint64_t handle, size = strlen(data);
-        int r = keep_page(m, g, data, &handle);
+static int reply_page(Guard *g, sd_bus_message *m, char *data, size_t len) {
+        uint64_t handle, size = len;
+        int r = keep_page(m, g, data, len, &handle);
 
         if (r < 0) {
                 free(data);
@@ -226,7 +270,7 @@ static int reply_bulk(Guard *g, sd_bus_message *m, char *data) {
         int r;
 
         if (STR_EQ(sd_bus_message_get_member(m), "OpenPaged"))
-                return reply_page(g, m, data);
+                return reply_page(g, m, data, strlen(data));
         r = reply_memfd(m, data, strlen(data));
         free(data);
         return r;
@@ -235,6 +279,7 @@ static int reply_bulk(Guard *g, sd_bus_message *m, char *data) {
 static int on_open_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
         const char *method, *argument;
         _cleanup_free_ char *s = NULL;
+        size_t len = 0;
         int r = sd_bus_message_read(m, "ss", &method, &argument);
 
         if (r < 0)
@@ -244,8 +289,8 @@ static int on_open_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
         if (STR_EQ(method,
                    "ReleaseCeilings")) /* the one that changes something: as strict as the method itself */
                 return with_caller(user, m, do_release);
-        r = answer(user, method, argument, e, &s);
-        return r < 0 ? r : reply_page(user, m, steal_ptr(s));
+        r = answer(user, method, argument, e, &s, &len);
+        return r < 0 ? r : reply_page(user, m, steal_ptr(s), len);
 }
 
 static int on_read_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
@@ -569,6 +614,10 @@ static const sd_bus_vtable vtable[] = {
                                 READ),
         SD_BUS_METHOD_WITH_ARGS("ListEvents", SD_BUS_ARGS("t", since_id, "u", max), SD_BUS_RESULT("h", json),
                                 on_list_events, READ),
+        SD_BUS_METHOD_WITH_ARGS("GetUsage", SD_BUS_ARGS("s", by), SD_BUS_RESULT("h", json), on_read_name,
+                                READ),
+        SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("t", instance, "t", cursor, "t", since),
+                                SD_BUS_RESULT("h", stream), on_get_history, READ),
         SD_BUS_METHOD_WITH_ARGS("DiffPolicy", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_diff, READ),
         SD_BUS_METHOD_WITH_ARGS("OpenPaged", SD_BUS_ARGS("s", method, "s", argument),
                                 SD_BUS_RESULT("t", handle, "t", size), on_open_paged, READ),

@@ -473,6 +473,8 @@ static void step(Guard *g, Target *t, usec_t now) {
                 return; /* gone: the tree says so in a moment */
         }
         (void)cg_read_occupancy(t->node->fd, &t->usage);
+        if (t->have_share && t->tenant && t->tenant->share.unsettled)
+                g->shares_due = t->tenant->dirty = true; /* what it let go is somebody's to grow into */
         in = input_of(g, t, now);
         recon_learn(&t->recon, &in);
         r = combine(t, &in);
@@ -515,9 +517,10 @@ void enforce_work(Guard *g, usec_t now) {
 
         if (!g->settled)
                 return;
+        g->shares_due = false;
         while ((tenant = map_next(&g->tenants, &i)))
                 if (tenant->dirty)
-                        world_apportion(g, tenant, now);
+                        world_apportion(g, tenant, now); /* queues whose share is another */
         /* Oldest first; a step may queue others (or itself again) behind. */
         n = MIN_OF(g->n_queue, ARRAY_SIZE(batch));
         if (n > 0)
@@ -528,7 +531,7 @@ void enforce_work(Guard *g, usec_t now) {
                 batch[i]->queued = false;
         for (i = 0; i < n; i++)
                 step(g, batch[i], now); /* forgets nobody but its own target */
-        if (g->n_queue > 0)
+        if (g->n_queue > 0 || g->shares_due)
                 (void)sd_event_source_set_enabled(g->work, SD_EVENT_ONESHOT);
 }
 

@@ -200,7 +200,7 @@ static int on_work(sd_event_source *s, void *user) {
         return 0;
 }
 
-static usec_t clock_now(void) {
+usec_t guard_clock(void) {
         struct timespec ts;
 
         (void)clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -243,6 +243,7 @@ static int on_beat(sd_event_source *s, uint64_t due, void *user) {
                 (void)tree_rescan(g->tree);
         }
         world_beat(g, now);
+        measure_beat(g, now, now > due ? now - due : 0);
         settle(g, now);
         enforce_beat(g, now);
         (void)journal_flush(g->journal);
@@ -274,7 +275,7 @@ static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *u
 
         (void)s;
         (void)si;
-        (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now());
+        (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)guard_clock());
         loader_reload(g, hup_done, NULL, NULL);
         return 0;
 }
@@ -332,7 +333,7 @@ static int add_sources(Guard *g) {
         if (r >= 0)
                 r = sd_event_source_set_priority(g->work, SD_EVENT_PRIORITY_IDLE);
         if (r >= 0)
-                r = sd_event_add_time(g->event, &g->beat, CLOCK_MONOTONIC, clock_now() + GUARD_BEAT_USEC,
+                r = sd_event_add_time(g->event, &g->beat, CLOCK_MONOTONIC, guard_clock() + GUARD_BEAT_USEC,
                                       20000, on_beat, g);
         if (r >= 0)
                 r = sd_event_source_set_prepare(g->beat, on_prepare);
@@ -415,6 +416,8 @@ int guard_new(const GuardConfig *config, Guard **ret) {
                 r = tree_new(config->cgroup_root, &world_tree_ops, g, &g->tree);
         if (r >= 0)
                 r = open_ledger(g);
+        if (r >= 0)
+                r = measure_new(g);
         if (r < 0)
                 return r;
         list_missing(g);
@@ -429,11 +432,13 @@ int guard_new(const GuardConfig *config, Guard **ret) {
         r = loader_boot(g);
         if (r < 0)
                 return r;
-        g->settle_until = clock_now() + GUARD_SETTLE_USEC;
-        g->next_rescan = clock_now() + GUARD_RESCAN_USEC;
+        g->settle_until = guard_clock() + GUARD_SETTLE_USEC;
+        g->shares_from = guard_clock() + GUARD_SHARES_USEC;
+        g->next_rescan = guard_clock() + GUARD_RESCAN_USEC;
         r = tree_rescan(g->tree);
         if (r < 0)
                 return r;
+        measure_settled(g);
         list_rivals(g);
         (void)bus_start(g);
         *ret = steal_ptr(g);
@@ -453,13 +458,17 @@ Guard *guard_free(Guard *g) {
         manager_free(g->manager);
         names_free(g->names);
         writer_free(g->writer);
-        while ((t = map_next(&g->targets, &i)))
+        while ((t = map_next(&g->targets, &i))) {
+                if (g->measure)
+                        measure_close(g, t);
                 target_free(t);
+        }
         map_deinit(&g->targets);
         i = 0;
         while ((tenant = map_next(&g->tenants, &i)))
                 tenant_free(tenant);
         map_deinit(&g->tenants);
+        measure_free(g);
         tree_free(g->tree);
         ledger_free(g->ledger);
         loaded_policy_free(g->loaded);

@@ -11,6 +11,7 @@
  *   find.c      NAME → target or tenant
  *   enforce.c   one target: read, decide (core/reconcile), write, tell systemd
  *   loader.c    policy from disk, read and resolved in a child process
+ *   measure.c   looks at cgroups, accounts what they use; ledgers.c, triggers.c (measure.h)
  *   announce.c  what happened → ring, journal, D-Bus signal
  *   control.c   pause, holds, undo, release; their files in /run/bailiff
  *   render.c    state → JSON;  bus.c  D-Bus;  guard.c  set-up, beats
@@ -42,6 +43,8 @@
 typedef struct Guard Guard;
 typedef struct Tenant Tenant;
 typedef struct Target Target;
+
+#include "measure.h"
 
 /* Where to look; all may be changed for tests. */
 typedef struct GuardConfig {
@@ -123,11 +126,14 @@ struct Target {
         LimitSet policy; /* Container…=, or the tenant's sum for its slice */
         LimitSet share;
         bool have_share; /* the share is apportioned, a lease */
+        ShareMemory share_memory;
+        bool lent; /* it has less than an equal share, for it did not use it: looked at sooner */
         LimitSet desired, unshared, actual, properties;
         uint32_t have_files;
         bool have_properties;
         Recon recon;
-        CgUsage usage;
+        CgUsage usage; /* as of the last step: for what may not be set below it */
+        Measured m;
 
         UnitState unit_state;
         UnitInfo unit;
@@ -194,6 +200,8 @@ typedef struct Event {
 #define GUARD_BIRTH_USEC (100 * USEC_PER_MSEC)
 #define GUARD_BIRTH_QUIET_USEC (20 * USEC_PER_MSEC)
 #define GUARD_SETTLE_USEC (2 * USEC_PER_SEC)
+/* After a start nobody's use is known yet: for so long shares stay what an earlier run gave. */
+#define GUARD_SHARES_USEC (5 * USEC_PER_SEC)
 
 typedef struct SavedHold { /* of an earlier run, until its cgroup appears */
         uint64_t cgroup_id, until;
@@ -217,6 +225,7 @@ struct Guard {
         Manager *manager;
         Journal *journal;
         Ledger *ledger;
+        Measure *measure;
 
         LoadedPolicy *loaded; /* the policy in force; never NULL after start */
         bool policy_ok; /* what lies on disk is what is in force */
@@ -228,9 +237,11 @@ struct Guard {
         ChildGrave grave;
 
         Map targets; /* cgroup id → Target */
+        bool targets_missing; /* there was no memory for some */
         Map tenants; /* name → Tenant */
         Target **queue; /* to be stepped */
         size_t n_queue, queue_alloc;
+        bool shares_due; /* a tenant's sum is to be divided anew in the next turn */
 
         SavedHold *saved_holds;
         size_t n_saved_holds;
@@ -241,7 +252,7 @@ struct Guard {
                 reserved_event_id; /* ids go on over a restart: reserved in blocks, in run_dir */
 
         bool settled; /* after start: names known or given up on, enforcement may begin */
-        usec_t settle_until;
+        usec_t settle_until, shares_from;
         usec_t last_reload; /* of PID 1, Reloading(false) */
         bool pid1_reloading;
         bool paused;
@@ -269,6 +280,7 @@ static inline usec_t guard_now(const Guard *g) {
 }
 static inline const Policy *guard_policy(const Guard *g) { return g->loaded->policy; }
 uint64_t guard_realtime(void);
+usec_t guard_clock(void); /* monotonic, really now; guard_now() is when this turn of the loop began */
 CeilingEnv guard_env(Guard *g);
 
 /* guard.c */
@@ -295,6 +307,8 @@ Tenant *tenant_get(Guard *g, const WhoResult *who);
 void tenant_refresh(Guard *g, Tenant *t); /* settings and sum from the policy in force */
 void target_drop_from(Target **list, size_t *n, const Target *t);
 void world_apportion(Guard *g, Tenant *tenant, usec_t now);
+/* An earlier run of the guard gave it that share. */
+void tenant_adopt_share(Target *t, LimitKnob knob, uint64_t value);
 Target *target_free(Target *t);
 void world_forget(Guard *g, Target *t);
 void tenant_free(Tenant *t);
@@ -385,7 +399,7 @@ void bus_signal_policy(Guard *g, bool ok, const char *text);
 struct json_t;
 struct json_t *render_status(Guard *g);
 struct json_t *render_tenants(Guard *g);
-struct json_t *render_containers(Guard *g);
+void render_containers(Guard *g, Buf *out); /* the text of the answer */
 struct json_t *render_show(Guard *g, Target *t, Tenant *tenant);
 struct json_t *render_events(Guard *g, uint64_t since, uint32_t max);
 struct json_t *render_policy(Guard *g, const char *tenant);

@@ -3,7 +3,7 @@
 /*
  * The guard's state as JSON, in the schema that include/bailiff/bus.h
  * documents. Only reads. Everything that comes from a tenant (names, labels,
- * images) goes through set_text(), which replaces what is not UTF-8.
+ * images) goes through json_set_text(), which replaces what is not UTF-8.
  */
 
 #include <fcntl.h>
@@ -16,37 +16,8 @@
 #include "config.h"
 #include "fdio.h"
 #include "guard.h"
+#include "json.h"
 #include "num.h"
-
-/* json_string() refuses invalid UTF-8; a name must never make an answer fail. */
-static json_t *text(const char *s) {
-        _cleanup_buf_ Buf b = BUF_INIT;
-        json_t *j;
-
-        if (!s)
-                return json_null();
-        j = json_string(s);
-        if (j)
-                return j;
-        for (; *s; s++)
-                buf_putc(&b, (unsigned char)*s < 0x80 ? *s : '?');
-        j = json_string(buf_str(&b));
-        return j ? j : json_null();
-}
-
-static void set_text(json_t *o, const char *key, const char *s) {
-        (void)json_object_set_new(o, key, text(s));
-}
-
-static void set_int(json_t *o, const char *key, uint64_t v) {
-        (void)json_object_set_new(o, key, json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v));
-}
-
-static void set_bool(json_t *o, const char *key, bool v) {
-        (void)json_object_set_new(o, key, json_boolean(v));
-}
-
-static void set_null(json_t *o, const char *key) { (void)json_object_set_new(o, key, json_null()); }
 
 /* value and value_text; null and "infinity" where there is no bound */
 static void set_limit_value(json_t *o, const char *key, LimitKnob knob, bool have, uint64_t v) {
@@ -54,46 +25,34 @@ static void set_limit_value(json_t *o, const char *key, LimitKnob knob, bool hav
         char name[64];
 
         if (have && v != LIMIT_INFINITY)
-                set_int(o, key, v);
+                json_set_int(o, key, v);
         else
-                set_null(o, key);
+                json_set_null(o, key);
         (void)snprintf(name, sizeof(name), "%s_text", key);
         if (!have) {
-                set_null(o, name);
+                json_set_null(o, name);
                 return;
         }
         (void)limit_format_value(knob.limit, v, &b);
-        set_text(o, name, buf_str(&b));
-}
-
-static const char *device_name(const Guard *g, dev_t dev) {
-        for (size_t i = 0; i < g->loaded->n_devices; i++)
-                if (g->loaded->devices[i].dev == dev && g->loaded->devices[i].name[0])
-                        return g->loaded->devices[i].name;
-        return NULL;
+        json_set_text(o, name, buf_str(&b));
 }
 
 static void set_knob(const Guard *g, json_t *o, LimitKnob knob) {
-        char dev[32];
-
-        set_text(o, "limit", limit_info(knob.limit)->key);
-        if (knob.dev == 0) {
-                set_null(o, "device");
-                return;
-        }
-        (void)snprintf(dev, sizeof(dev), "%u:%u", major(knob.dev), minor(knob.dev));
-        set_text(o, "device", dev);
-        set_text(o, "device_name", device_name(g, knob.dev));
+        json_set_text(o, "limit", limit_info(knob.limit)->key);
+        if (knob.dev == 0)
+                json_set_null(o, "device");
+        else
+                json_set_device(g, o, knob.dev);
 }
 
 static void set_ref(const Guard *g, json_t *o, PolicyRef ref) {
         const Policy *p = g->loaded->policy;
 
         if (ref.line > 0 && ref.file < p->n_files) {
-                set_text(o, "file", p->files[ref.file]);
-                set_int(o, "line", ref.line);
+                json_set_text(o, "file", p->files[ref.file]);
+                json_set_int(o, "line", ref.line);
         } else
-                set_null(o, "file");
+                json_set_null(o, "file");
 }
 
 static json_t *render_knob(const Guard *g, const ReconKnob *k) {
@@ -103,31 +62,13 @@ static json_t *render_knob(const Guard *g, const ReconKnob *k) {
         set_limit_value(o, "desired", k->knob, k->is_desired, k->desired);
         set_limit_value(o, "actual", k->knob, k->have_actual, k->actual);
         set_limit_value(o, "want", k->knob, k->have_want, k->want);
-        set_text(o, "state", knob_state_to_string(k->state));
-        set_text(o, "origin", k->is_desired ? origin_kind_to_string(origin_kind(k->origin)) : NULL);
+        json_set_text(o, "state", knob_state_to_string(k->state));
+        json_set_text(o, "origin", k->is_desired ? origin_kind_to_string(origin_kind(k->origin)) : NULL);
         set_ref(g, o, k->is_desired ? origin_ref(k->origin) : (PolicyRef){});
-        set_int(o, "drifts", k->n_drifts);
-        set_int(o, "repairs", k->n_repairs);
-        set_text(o, "cause", k->n_drifts > 0 ? drift_cause_to_string(k->cause) : NULL);
-        set_text(o, "error", k->error < 0 ? strerror(-k->error) : NULL);
-        return o;
-}
-
-static json_t *render_usage(const CgUsage *u) {
-        json_t *o = json_object();
-
-        if (u->have_memory)
-                set_int(o, "memory_bytes", u->memory_bytes);
-        if (u->have_swap)
-                set_int(o, "swap_bytes", u->swap_bytes);
-        if (u->have_pids)
-                set_int(o, "tasks", u->tasks);
-        if (u->have_cpu)
-                set_int(o, "cpu_usec", u->cpu_usec);
-        if (u->have_io) {
-                set_int(o, "io_read_bytes", u->io_rbytes);
-                set_int(o, "io_write_bytes", u->io_wbytes);
-        }
+        json_set_int(o, "drifts", k->n_drifts);
+        json_set_int(o, "repairs", k->n_repairs);
+        json_set_text(o, "cause", k->n_drifts > 0 ? drift_cause_to_string(k->cause) : NULL);
+        json_set_text(o, "error", k->error < 0 ? strerror(-k->error) : NULL);
         return o;
 }
 
@@ -137,18 +78,40 @@ static json_t *render_hold(const Target *t) {
         if (!t->hold)
                 return json_null();
         o = json_object();
-        set_int(o, "until", t->hold->until_realtime);
-        set_text(o, "reason", t->hold->reason);
-        set_int(o, "uid", t->hold->uid);
+        json_set_int(o, "until", t->hold->until_realtime);
+        json_set_text(o, "reason", t->hold->reason);
+        json_set_int(o, "uid", t->hold->uid);
         return o;
 }
 
 static void add_note(void *user, LimitKnob knob, const char *sentence) {
         (void)knob;
-        (void)json_array_append_new(user, text(sentence));
+        (void)json_array_append_new(user, json_text_or_null(sentence));
 }
 
-static json_t *render_notes(Guard *g, Target *t) {
+/* What a directory protects of its children, read once for all of them that stand in a row in an answer. */
+typedef struct Protection {
+        uint64_t id, bytes; /* id 0: none yet */
+} Protection;
+
+static uint64_t parent_protection(const TreeNode *parent, Protection *p) {
+        LimitSet above = LIMIT_SET_INIT;
+        uint64_t min = 0, low = 0;
+        uint32_t have;
+
+        if (p->id == parent->id)
+                return p->bytes;
+        *p = (Protection){ parent->id, UINT64_MAX };
+        if (cg_read_limits(parent->fd, &above, &have) == 0) {
+                (void)limit_set_get_scalar(&above, LIMIT_MEMORY_MIN, &min);
+                (void)limit_set_get_scalar(&above, LIMIT_MEMORY_LOW, &low);
+                p->bytes = MAX_OF(min, low);
+        }
+        limit_set_deinit(&above);
+        return p->bytes;
+}
+
+static json_t *render_notes(Guard *g, Target *t, Protection *protection) {
         json_t *notes = json_array();
         BiteFacts f = {
                 .host = &g->host,
@@ -158,22 +121,13 @@ static json_t *render_notes(Guard *g, Target *t) {
                 .device_writeback = world_device_writeback,
                 .user = g,
         };
-        LimitSet above = LIMIT_SET_INIT;
-        uint32_t have;
 
-        if (!t->leaving && t->node->parent && t->node->parent->parent &&
-            cg_read_limits(t->node->parent->fd, &above, &have) == 0) {
-                uint64_t min = 0, low = 0;
-
-                (void)limit_set_get_scalar(&above, LIMIT_MEMORY_MIN, &min);
-                (void)limit_set_get_scalar(&above, LIMIT_MEMORY_LOW, &low);
-                f.parent_protection = MAX_OF(min, low);
-        }
-        limit_set_deinit(&above);
+        if (!t->leaving && t->node->parent && t->node->parent->parent)
+                f.parent_protection = parent_protection(t->node->parent, protection);
         if (t->reconciled)
                 ceiling_cannot_bite(&t->desired, &f, add_note, notes);
         else if (t->not_reconciled_why)
-                (void)json_array_append_new(notes, text(t->not_reconciled_why));
+                (void)json_array_append_new(notes, json_text_or_null(t->not_reconciled_why));
         return notes;
 }
 
@@ -186,51 +140,52 @@ static json_t *render_limits(Guard *g, Target *t) {
         return a;
 }
 
-static json_t *render_container(Guard *g, Target *t) {
+static json_t *render_container(Guard *g, Target *t, bool whole, Protection *protection) {
         const ContainerInfo *i = t->info;
         json_t *o = json_object(), *x;
         const char *boundary = t->node->path;
         char user_slice[64];
 
-        (void)cg_read_usage(t->node->fd, &t->usage);
-        set_text(o, "cgroup", t->node->path);
-        set_int(o, "cgroup_id", t->id);
-        set_text(o, "engine", engine_to_string(t->engine));
-        set_text(o, "id", t->cg.id);
-        set_text(o, "name", i ? i->name : NULL);
-        set_text(o, "image", i ? i->image : NULL);
+        if (t->m.last.at == 0)
+                measure_ask(g, t); /* it came a moment ago */
+        json_set_text(o, "cgroup", t->node->path);
+        json_set_int(o, "cgroup_id", t->id);
+        json_set_text(o, "engine", engine_to_string(t->engine));
+        json_set_text(o, "id", t->cg.id);
+        json_set_text(o, "name", i ? i->name : NULL);
+        json_set_text(o, "image", i ? i->image : NULL);
         x = json_object();
         for (size_t k = 0; i && k < i->n_labels; k++) {
-                json_t *v = text(i->labels[k].value);
+                json_t *v = json_text_or_null(i->labels[k].value);
 
                 if (json_object_set_new(x, i->labels[k].key, v) < 0)
                         continue; /* a key that is no UTF-8 cannot be shown */
         }
         (void)json_object_set_new(o, "labels", x);
-        set_bool(o, "labels_in_files", i && i->labels_in_files);
-        set_text(o, "tenant", t->tenant ? t->tenant->name : "unassigned");
+        json_set_bool(o, "labels_in_files", i && i->labels_in_files);
+        json_set_text(o, "tenant", t->tenant ? t->tenant->name : "unassigned");
         if (t->who.rule) {
                 x = json_object();
-                set_text(x, "class", match_class_to_string(t->who.class));
+                json_set_text(x, "class", match_class_to_string(t->who.class));
                 set_ref(g, x, t->who.ref);
                 (void)json_object_set_new(o, "tenant_by", x);
         } else
-                set_null(o, "tenant_by");
-        set_bool(o, "pending", t->names_pending);
-        set_text(o, "contradiction", t->who.contradiction ? t->who.contradicted : NULL);
-        set_text(o, "unit", t->unit_state == TARGET_UNIT_KNOWN ? t->unit.name : NULL);
-        set_bool(o, "kube", t->cg.kube);
-        set_bool(o, "rootless", t->cg.rootless);
+                json_set_null(o, "tenant_by");
+        json_set_bool(o, "pending", t->names_pending);
+        json_set_text(o, "contradiction", t->who.contradiction ? t->who.contradicted : NULL);
+        json_set_text(o, "unit", t->unit_state == TARGET_UNIT_KNOWN ? t->unit.name : NULL);
+        json_set_bool(o, "kube", t->cg.kube);
+        json_set_bool(o, "rootless", t->cg.rootless);
         if (t->cg.rootless && t->cg.uid != (uid_t)-1) {
                 (void)snprintf(user_slice, sizeof(user_slice), "/user.slice/user-%u.slice", t->cg.uid);
                 boundary = user_slice;
         }
-        set_text(o, "held_at", boundary);
-        set_text(o, "protected", t->protected_why);
-        set_bool(o, "reconciled", t->reconciled);
-        set_text(o, "mode", mode_to_string(MIN_OF(t->settings.mode, guard_host_mode(g, NULL))));
-        set_text(o, "kill", kill_to_string(t->settings.kill));
-        set_int(o, "priority", t->settings.priority);
+        json_set_text(o, "held_at", boundary);
+        json_set_text(o, "protected", t->protected_why);
+        json_set_bool(o, "reconciled", t->reconciled);
+        json_set_text(o, "mode", mode_to_string(MIN_OF(t->settings.mode, guard_host_mode(g, NULL))));
+        json_set_text(o, "kill", kill_to_string(t->settings.kill));
+        json_set_int(o, "priority", t->settings.priority);
         x = json_array();
         for (size_t k = 0; i && k < i->requested.n; k++) {
                 json_t *e = json_object();
@@ -241,15 +196,16 @@ static json_t *render_container(Guard *g, Target *t) {
                 (void)json_array_append_new(x, e);
         }
         (void)json_object_set_new(o, "requested", x);
-        set_text(o, "health_check", i ? i->health_check : NULL);
-        set_text(o, "stop_signal", i ? i->stop_signal : NULL);
-        set_text(o, "source", i ? i->source : NULL);
-        set_text(o, "problem", i ? i->problem : NULL);
-        set_int(o, "since", t->since_realtime);
+        json_set_text(o, "health_check", i ? i->health_check : NULL);
+        json_set_text(o, "stop_signal", i ? i->stop_signal : NULL);
+        json_set_text(o, "source", i ? i->source : NULL);
+        json_set_text(o, "problem", i ? i->problem : NULL);
+        json_set_int(o, "since", t->since_realtime);
         (void)json_object_set_new(o, "hold", render_hold(t));
-        (void)json_object_set_new(o, "usage", render_usage(&t->usage));
+        (void)json_object_set_new(o, "usage", render_usage_of(&t->m.last));
+        (void)json_object_set_new(o, "measured", render_measured(g, t, whole));
         (void)json_object_set_new(o, "limits", render_limits(g, t));
-        (void)json_object_set_new(o, "notes", render_notes(g, t));
+        (void)json_object_set_new(o, "notes", render_notes(g, t, protection));
         return o;
 }
 
@@ -273,29 +229,41 @@ static Target **sorted(const Guard *g, size_t *ret_n) {
         return list;
 }
 
-json_t *render_containers(Guard *g) {
+/* One at a time, for a thousand of them as objects are megabytes. */
+void render_containers(Guard *g, Buf *out) {
         _cleanup_free_ Target **list = NULL;
-        json_t *a = json_array();
+        Protection protection = {};
         size_t n;
 
         list = sorted(g, &n);
+        buf_puts(out, "{\"containers\":[");
         for (size_t i = 0; list && i < n; i++)
-                (void)json_array_append_new(a, render_container(g, list[i]));
-        return json_pack("{s:o}", "containers", a);
+                json_append_text(out, i == 0, render_container(g, list[i], false, &protection));
+        buf_puts(out, "]}");
 }
 
-static void add_usage(CgUsage *sum, const CgUsage *u) {
-        sum->have_memory |= u->have_memory;
-        sum->have_swap |= u->have_swap;
-        sum->have_pids |= u->have_pids;
-        sum->have_cpu |= u->have_cpu;
-        sum->have_io |= u->have_io;
-        sum->memory_bytes += u->memory_bytes;
-        sum->swap_bytes += u->swap_bytes;
-        sum->tasks += u->tasks;
-        sum->cpu_usec += u->cpu_usec;
-        sum->io_rbytes += u->io_rbytes;
-        sum->io_wbytes += u->io_wbytes;
+/* Of cgroups that are not in each other: rates add up, but waiting is told of whoever waits most. */
+typedef struct Together {
+        Sample sample;
+        Rates rates;
+} Together;
+
+static void add_measured(Together *sum, const Measured *m) {
+        static const SampleField fields[] = { SAMPLE_MEMORY,    SAMPLE_SWAP,      SAMPLE_PIDS,
+                                              SAMPLE_CPU_USAGE, SAMPLE_IO_RBYTES, SAMPLE_IO_WBYTES };
+
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+                if (sample_has(&m->last, fields[i]))
+                        sample_put(&sum->sample, fields[i], sum->sample.v[fields[i]] + m->last.v[fields[i]]);
+        for (Rate r = 0; r < _RATE_MAX; r++) {
+                if (!(m->rates.have >> r & 1))
+                        continue;
+                sum->rates.have |= UINT32_C(1) << r;
+                if (r == RATE_CPU || r >= RATE_IO_RBYTES)
+                        sum->rates.v[r] += m->rates.v[r];
+                else
+                        sum->rates.v[r] = MAX_OF(sum->rates.v[r], m->rates.v[r]);
+        }
 }
 
 static const char *sum_state(const Tenant *t) {
@@ -317,23 +285,22 @@ static const char *slice_name(const Tenant *t, char name[POLICY_NAME_MAX + 1]) {
 static json_t *render_tenant(Guard *g, Tenant *t) {
         char name[POLICY_NAME_MAX + 1];
         json_t *o = json_object(), *a, *notes = json_array();
-        CgUsage sum = {};
+        Together sum = {};
         size_t unreachable = 0;
 
-        set_text(o, "name", t->name);
-        set_text(o, "rule", !t->rule ? "none" : t->template ? "template" : "tenant");
-        set_text(o, "plan", t->rule ? t->rule->plan : NULL);
+        json_set_text(o, "name", t->name);
+        json_set_text(o, "rule", !t->rule ? "none" : t->template ? "template" : "tenant");
+        json_set_text(o, "plan", t->rule ? t->rule->plan : NULL);
         set_ref(g, o, t->rule ? t->rule->ref : (PolicyRef){});
-        set_text(o, "mode", mode_to_string(MIN_OF(t->settings.mode, guard_host_mode(g, NULL))));
-        set_text(o, "kill", kill_to_string(t->settings.kill));
-        set_int(o, "priority", t->settings.priority);
-        set_text(o, "sum", sum_state(t));
-        set_int(o, "containers", t->n_members);
+        json_set_text(o, "mode", mode_to_string(MIN_OF(t->settings.mode, guard_host_mode(g, NULL))));
+        json_set_text(o, "kill", kill_to_string(t->settings.kill));
+        json_set_int(o, "priority", t->settings.priority);
+        json_set_text(o, "sum", sum_state(t));
+        json_set_int(o, "containers", t->n_members);
         a = json_array();
         for (size_t i = 0; i < t->n_slices; i++) {
-                (void)json_array_append_new(a, text(t->slices[i]->node->path));
-                (void)cg_read_usage(t->slices[i]->node->fd, &t->slices[i]->usage);
-                add_usage(&sum, &t->slices[i]->usage);
+                (void)json_array_append_new(a, json_text_or_null(t->slices[i]->node->path));
+                add_measured(&sum, &t->slices[i]->m);
         }
         (void)json_object_set_new(o, "slices", a);
         for (size_t i = 0; i < t->n_members; i++) {
@@ -342,12 +309,12 @@ static json_t *render_tenant(Guard *g, Tenant *t) {
                 for (size_t k = 0; k < t->n_slices && !below; k++)
                         below = cgpath_below(t->members[i]->node->path, t->slices[k]->node->path);
                 if (!below) {
-                        (void)cg_read_usage(t->members[i]->node->fd, &t->members[i]->usage);
-                        add_usage(&sum, &t->members[i]->usage);
+                        add_measured(&sum, &t->members[i]->m);
                         unreachable += !t->members[i]->reconciled;
                 }
         }
-        (void)json_object_set_new(o, "usage", render_usage(&sum));
+        (void)json_object_set_new(o, "usage", render_usage_of(&sum.sample));
+        (void)json_object_set_new(o, "measured", json_pack("{s:o}", "rates", render_rates_of(&sum.rates)));
         a = json_array();
         for (size_t i = 0; i < t->sum.n; i++) {
                 const LimitEntry *e = &t->sum.entries[i];
@@ -356,7 +323,7 @@ static json_t *render_tenant(Guard *g, Tenant *t) {
                 set_knob(g, x, e->knob);
                 set_limit_value(x, "value", e->knob, true, e->value);
                 set_ref(g, x, origin_ref(e->origin));
-                set_bool(x, "advisory", t->share.advisory[e->knob.limit]);
+                json_set_bool(x, "advisory", t->share.advisory[e->knob.limit]);
                 (void)json_array_append_new(a, x);
         }
         (void)json_object_set_new(o, "limits", a);
@@ -364,17 +331,18 @@ static json_t *render_tenant(Guard *g, Tenant *t) {
         for (size_t i = 0; i < t->n_slices; i++) {
                 json_t *x = json_object();
 
-                set_text(x, "cgroup", t->slices[i]->node->path);
+                json_set_text(x, "cgroup", t->slices[i]->node->path);
                 (void)json_object_set_new(x, "limits", render_limits(g, t->slices[i]));
                 (void)json_object_set_new(x, "hold", render_hold(t->slices[i]));
-                (void)json_object_set_new(x, "notes", render_notes(g, t->slices[i]));
+                (void)json_object_set_new(x, "notes", render_notes(g, t->slices[i], &(Protection){}));
                 (void)json_array_append_new(a, x);
         }
         (void)json_object_set_new(o, "slice_limits", a);
         if (t->has_sum && t->settings.sum == SUM_SLICE && t->n_slices == 0)
                 (void)json_array_append_new(
                         notes,
-                        text("Sum=slice, but the tenant has no slice of its own: its sum is not held"));
+                        json_text_or_null(
+                                "Sum=slice, but the tenant has no slice of its own: its sum is not held"));
         if (t->has_sum && unreachable > 0)
                 (void)json_array_append_new(
                         notes,
@@ -416,16 +384,16 @@ json_t *render_tenants(Guard *g) {
 static json_t *render_event(const Guard *g, const Event *e) {
         json_t *o = json_object();
 
-        set_int(o, "id", e->id);
-        set_int(o, "time", e->realtime);
-        set_text(o, "kind", e->kind);
+        json_set_int(o, "id", e->id);
+        json_set_int(o, "time", e->realtime);
+        json_set_text(o, "kind", e->kind);
         if (e->tenant)
-                set_text(o, "tenant", e->tenant);
+                json_set_text(o, "tenant", e->tenant);
         if (e->container)
-                set_text(o, "container", e->container);
+                json_set_text(o, "container", e->container);
         if (e->cgroup) {
-                set_text(o, "cgroup", e->cgroup);
-                set_int(o, "cgroup_id", e->cgroup_id);
+                json_set_text(o, "cgroup", e->cgroup);
+                json_set_int(o, "cgroup_id", e->cgroup_id);
         }
         if (e->have_knob) {
                 set_knob(g, o, e->knob);
@@ -435,11 +403,11 @@ static json_t *render_event(const Guard *g, const Event *e) {
                         set_limit_value(o, "desired", e->knob, true, e->desired);
         }
         if (e->cause)
-                set_text(o, "cause", e->cause);
-        set_text(o, "text", e->text);
+                json_set_text(o, "cause", e->cause);
+        json_set_text(o, "text", e->text);
         if (e->have_caller) {
-                set_int(o, "uid", e->uid);
-                set_int(o, "pid", (uint64_t)e->pid);
+                json_set_int(o, "uid", e->uid);
+                json_set_int(o, "pid", (uint64_t)e->pid);
         }
         return o;
 }
@@ -479,13 +447,19 @@ json_t *render_show(Guard *g, Target *t, Tenant *tenant) {
         json_t *o;
 
         if (t && t->container) {
-                o = render_container(g, t);
-                set_text(o, "kind", "container");
+                measure_ask(g, t);
+                o = render_container(g, t, true, &(Protection){});
+                (void)json_object_set_new(o, "book", render_book(&t->m.book));
+                json_set_text(o, "kind", "container");
         } else {
                 if (!tenant)
                         tenant = t->tenant;
+                for (size_t i = 0; tenant && i < tenant->n_slices; i++)
+                        measure_ask(g, tenant->slices[i]);
                 o = tenant ? render_tenant(g, tenant) : json_object();
-                set_text(o, "kind", "tenant");
+                if (tenant)
+                        (void)json_object_set_new(o, "books", render_tenant_book(g, tenant->name, tenant));
+                json_set_text(o, "kind", "tenant");
                 t = NULL;
         }
         (void)json_object_set_new(o, "events", events_where(g, 0, 20, t, t ? NULL : tenant));
@@ -516,7 +490,7 @@ static json_t *strings(char *const *list, size_t n) {
         json_t *a = json_array();
 
         for (size_t i = 0; i < n; i++)
-                (void)json_array_append_new(a, text(list[i]));
+                (void)json_array_append_new(a, json_text_or_null(list[i]));
         return a;
 }
 
@@ -564,44 +538,53 @@ static json_t *render_counts(Guard *g) {
         i = 0;
         while ((tenant = map_next(&g->tenants, &i)))
                 advisory += tenant->share.state == SHARE_ADVISORY;
-        set_int(o, "containers", containers);
-        set_int(o, "held", held);
-        set_int(o, "tenants", g->tenants.n);
-        set_int(o, "unassigned", unassigned);
-        set_int(o, "drifted", drifted);
-        set_int(o, "holds", holds);
-        set_int(o, "advisory", advisory);
-        set_int(o, "squeezing", squeezing);
+        json_set_int(o, "containers", containers);
+        json_set_int(o, "held", held);
+        json_set_int(o, "tenants", g->tenants.n);
+        json_set_int(o, "unassigned", unassigned);
+        json_set_int(o, "drifted", drifted);
+        json_set_int(o, "holds", holds);
+        json_set_int(o, "advisory", advisory);
+        json_set_int(o, "squeezing", squeezing);
         return o;
 }
 
 static json_t *render_health(Guard *g) {
+        const MeasureStats *stats = &g->measure->stats;
         struct rusage ru = {};
         json_t *o = json_object();
 
         (void)getrusage(RUSAGE_SELF, &ru);
-        set_int(o, "iterations", g->n_iterations);
-        set_int(o, "longest_usec", g->longest_stall);
-        set_int(o, "rss_bytes", own_rss());
-        set_int(o, "cpu_usec",
-                (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * USEC_PER_SEC +
-                        (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec));
+        json_set_int(o, "iterations", g->n_iterations);
+        json_set_int(o, "longest_usec", g->longest_stall);
+        json_set_int(o, "rss_bytes", own_rss());
+        json_set_int(o, "cpu_usec",
+                     (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * USEC_PER_SEC +
+                             (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec));
+        if (sample_has(&g->measure->own_last, SAMPLE_KERNEL))
+                json_set_int(o, "kernel_bytes", g->measure->own_last.v[SAMPLE_KERNEL]);
+        json_set_int(o, "beats", stats->n_beats);
+        (void)json_object_set_new(o, "late_usec",
+                                  json_pack("{s:I, s:I, s:I, s:I}", "last", (json_int_t)stats->late.last,
+                                            "p50", (json_int_t)loghist_quantile(&stats->late, 5000), "p99",
+                                            (json_int_t)loghist_quantile(&stats->late, 9900), "max",
+                                            (json_int_t)stats->late.max));
         return o;
 }
 
 static json_t *render_policy_state(Guard *g) {
         json_t *o = json_object();
 
-        set_bool(o, "ok", g->policy_ok);
-        set_bool(o, "last_good", g->last_good);
-        set_int(o, "loaded", g->policy_loaded_realtime);
+        json_set_bool(o, "ok", g->policy_ok);
+        json_set_bool(o, "last_good", g->last_good);
+        json_set_int(o, "loaded", g->policy_loaded_realtime);
         (void)json_object_set_new(o, "files", strings(g->loaded->policy->files, g->loaded->policy->n_files));
-        set_text(o, "report", g->policy_ok ? "" : g->policy_report);
+        json_set_text(o, "report", g->policy_ok ? "" : g->policy_report);
         (void)json_object_set_new(o, "warnings", lines(g->policy_ok ? g->policy_report : NULL));
         return o;
 }
 
-static json_t *render_host(const Guard *g) {
+static json_t *render_host(Guard *g) {
         static const struct {
                 uint32_t bit;
                 const char *name;
@@ -611,16 +594,17 @@ static json_t *render_host(const Guard *g) {
                             { CONTROLLER_PIDS, "pids" } };
         json_t *o = json_object(), *a = json_array();
 
-        set_text(o, "kernel", g->host.kernel);
-        set_int(o, "memory_bytes", g->host.memory_bytes);
-        set_int(o, "swap_bytes", g->host.swap_bytes);
-        set_int(o, "cpus", g->host.n_cpus);
+        json_set_text(o, "kernel", g->host.kernel);
+        json_set_int(o, "memory_bytes", g->host.memory_bytes);
+        json_set_int(o, "swap_bytes", g->host.swap_bytes);
+        json_set_int(o, "cpus", g->host.n_cpus);
         for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
                 if (g->host.controllers & controllers[i].bit)
-                        (void)json_array_append_new(a, text(controllers[i].name));
+                        (void)json_array_append_new(a, json_text_or_null(controllers[i].name));
         (void)json_object_set_new(o, "controllers", a);
-        set_bool(o, "psi", g->host.psi);
-        set_bool(o, "systemd", g->host.systemd_running);
+        json_set_bool(o, "psi", g->host.psi);
+        json_set_bool(o, "systemd", g->host.systemd_running);
+        (void)json_object_set_new(o, "measured", render_host_measured(g));
         return o;
 }
 
@@ -631,21 +615,21 @@ json_t *render_status(Guard *g) {
         LedgerStats ledger = {};
         const char *reason;
 
-        set_text(o, "version", BAILIFF_VERSION);
-        set_int(o, "pid", (uint64_t)getpid());
-        set_int(o, "started", g->started_realtime);
-        set_text(o, "mode", mode_to_string(guard_host_mode(g, &reason)));
-        set_text(o, "mode_reason", reason);
+        json_set_text(o, "version", BAILIFF_VERSION);
+        json_set_int(o, "pid", (uint64_t)getpid());
+        json_set_int(o, "started", g->started_realtime);
+        json_set_text(o, "mode", mode_to_string(guard_host_mode(g, &reason)));
+        json_set_text(o, "mode_reason", reason);
         if (g->paused) {
                 x = json_object();
                 if (g->paused_until_realtime)
-                        set_int(x, "until", g->paused_until_realtime);
+                        json_set_int(x, "until", g->paused_until_realtime);
                 else
-                        set_null(x, "until");
-                set_text(x, "by", g->released ? "release" : g->paused_by_file ? "file" : "command");
+                        json_set_null(x, "until");
+                json_set_text(x, "by", g->released ? "release" : g->paused_by_file ? "file" : "command");
                 (void)json_object_set_new(o, "paused", x);
         } else
-                set_null(o, "paused");
+                json_set_null(o, "paused");
         (void)json_object_set_new(o, "policy", render_policy_state(g));
         (void)json_object_set_new(o, "host", render_host(g));
         (void)json_object_set_new(o, "missing", strings(g->missing, g->n_missing));
@@ -681,9 +665,10 @@ json_t *render_status(Guard *g) {
         ledger_get_stats(g->ledger, &ledger);
         x = json_pack("{s:I, s:I}", "records", (json_int_t)ledger.n_records, "damaged",
                       (json_int_t)ledger.n_damaged);
-        set_text(x, "error", ledger.write_error < 0 ? strerror(-ledger.write_error) : NULL);
+        json_set_text(x, "error", ledger.write_error < 0 ? strerror(-ledger.write_error) : NULL);
         (void)json_object_set_new(o, "ledger", x);
         (void)json_object_set_new(o, "loop", render_health(g));
+        (void)json_object_set_new(o, "sampling", render_sampling(g));
         return o;
 }
 
@@ -702,8 +687,8 @@ static void push_section(Chain *c, const PolicySection *s) {
 static json_t *render_value(const Guard *g, const char *key, const char *value, PolicyRef ref) {
         json_t *o = json_object();
 
-        set_text(o, "key", key);
-        set_text(o, "value", value);
+        json_set_text(o, "key", key);
+        json_set_text(o, "value", value);
         set_ref(g, o, ref);
         return o;
 }
@@ -715,7 +700,7 @@ static void add_limits(const Guard *g, json_t *a, const LimitSet *set, const cha
 
                 buf_printf(&key, "%s%s", prefix, limit_info(e->knob.limit)->key);
                 if (e->knob.dev) {
-                        const char *name = device_name(g, e->knob.dev);
+                        const char *name = json_device_name(g, e->knob.dev);
 
                         buf_printf(&value, "/dev/%s ", name ? name : "?");
                 }
@@ -754,9 +739,9 @@ static json_t *render_tenant_policy(Guard *g, const char *name, const PolicyTena
         if (ceiling_container(p, rule, name, NULL, &env, &set) >= 0)
                 add_limits(g, a, &set, "Container");
         limit_set_deinit(&set);
-        set_text(o, "name", name);
-        set_text(o, "rule", kind);
-        set_text(o, "plan", rule ? rule->plan : NULL);
+        json_set_text(o, "name", name);
+        json_set_text(o, "rule", kind);
+        json_set_text(o, "plan", rule ? rule->plan : NULL);
         set_ref(g, o, rule ? rule->ref : (PolicyRef){});
         (void)json_object_set_new(o, "values", a);
         return o;
@@ -801,23 +786,23 @@ static void add_change(Guard *g, json_t *a, Target *t, const char *tenant, Limit
         _cleanup_buf_ Buf danger = BUF_INIT;
         json_t *o = json_object();
 
-        set_text(o, "cgroup", t->node->path);
-        set_text(o, "container", t->container ? target_name(t) : NULL);
-        set_text(o, "tenant", tenant);
+        json_set_text(o, "cgroup", t->node->path);
+        json_set_text(o, "container", t->container ? target_name(t) : NULL);
+        json_set_text(o, "tenant", tenant);
         set_knob(g, o, knob);
         set_limit_value(o, "from", knob, have_from, from);
         set_limit_value(o, "to", knob, have_to, to);
         if (have_to && ceiling_danger(knob, to, &u, &danger))
-                set_text(o, "danger", buf_str(&danger));
+                json_set_text(o, "danger", buf_str(&danger));
         else
-                set_null(o, "danger");
+                json_set_null(o, "danger");
         (void)json_array_append_new(a, o);
 }
 
 static void diff_sets(Guard *g, json_t *a, Target *t, const char *tenant, const LimitSet *desired) {
         uint64_t v;
 
-        (void)cg_read_usage(t->node->fd, &t->usage);
+        (void)cg_read_occupancy(t->node->fd, &t->usage);
         for (size_t i = 0; i < desired->n; i++) {
                 const LimitEntry *e = &desired->entries[i];
                 bool have = limit_set_get(&t->desired, e->knob, &v);

@@ -3,12 +3,16 @@
 /*
  * Tenants: who is theirs, what their sum is, and how it is held. On one slice
  * of a tenant's own the sum is exact; else core/share divides it among the
- * parts, and each share is a lease. Nothing here writes a limit.
+ * parts, and each share is a lease. Shares follow use: a sum that is divided is
+ * divided anew each second, and at once where somebody's growth waited for
+ * another's share to be taken. Nothing here writes a limit.
  */
 
 #include "guard.h"
 
-#define ADVISORY_AGAIN (2 * USEC_PER_SEC)
+/* A sum that is divided is divided anew so often, less often among many parts. */
+#define APPORTION_AGAIN USEC_PER_SEC
+#define APPORTION_PART_USEC (5 * USEC_PER_MSEC)
 
 void tenant_free(Tenant *t) {
         if (!t)
@@ -151,8 +155,10 @@ static bool below_own_slice(const Tenant *tenant, const Target *t) {
 }
 
 static void clear_share(Guard *g, Target *t) {
+        t->lent = false;
         if (t->share.n > 0 || t->have_share) {
                 limit_set_clear(&t->share);
+                share_memory_deinit(&t->share_memory);
                 t->have_share = false;
                 enforce_queue(g, t);
         }
@@ -160,6 +166,7 @@ static void clear_share(Guard *g, Target *t) {
 
 /* The whole sum on one slice of the tenant's own: exact, and no lease. */
 static void hold_on_slice(Guard *g, Tenant *tenant, Target *slice) {
+        slice->lent = false;
         clear_share(g, slice);
         if (!limit_set_same(&slice->policy, &tenant->sum) &&
             limit_set_copy(&slice->policy, &tenant->sum) >= 0)
@@ -167,81 +174,208 @@ static void hold_on_slice(Guard *g, Tenant *tenant, Target *slice) {
         tenant->share = (ShareResult){ .state = SHARE_EXACT };
 }
 
+/* One part, and the sets that it points to. */
+typedef struct Part {
+        Target *target;
+        LimitSet use, held, out;
+} Part;
+
+static Part *parts_free(Part *parts, size_t n) {
+        for (size_t i = 0; parts && i < n; i++) {
+                limit_set_deinit(&parts[i].use);
+                limit_set_deinit(&parts[i].held);
+                limit_set_deinit(&parts[i].out);
+        }
+        free(parts);
+        return NULL;
+}
+
+/* Who shares the sum: the tenant's slices, and what lives outside of them. Others have no share. */
+static size_t collect(Guard *g, Tenant *tenant, Part *parts) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < tenant->n_slices; i++)
+                if (tenant->slices[i]->reconciled)
+                        parts[n++].target = tenant->slices[i];
+        for (size_t i = 0; i < tenant->n_members; i++) {
+                Target *t = tenant->members[i];
+
+                if (t->reconciled && tenant->has_sum && !below_own_slice(tenant, t) &&
+                    tenant->settings.sum != SUM_SLICE)
+                        parts[n++].target = t;
+                else
+                        clear_share(g, t);
+        }
+        return n;
+}
+
+/* Whether what is given is written, so that what the kernel holds has a meaning for it. */
+static bool is_written(const Guard *g, const Target *t) {
+        return !g->paused && !g->released && !t->hold && t->have_share &&
+               MIN_OF(t->settings.mode, guard_host_mode(g, NULL)) >= MODE_CEILINGS;
+}
+
+/* What the kernel holds of the sum's ceilings, or will when what is under way has been written, if that is more. A knob
+ * that nobody writes there has what was given last: one that seemed to hold everything would keep all others from growing. */
+static int read_held(const Target *t, const LimitSet *sum, LimitSet *ret) {
+        int r = 0;
+
+        for (size_t i = 0; i < sum->n && r >= 0; i++) {
+                const LimitKnob knobs[] = { sum->entries[i].knob, { .limit = LIMIT_MEMORY_HIGH } };
+
+                /* MemoryMax is held in memory.high, too. */
+                for (size_t k = 0; k < (knobs[0].limit == LIMIT_MEMORY_MAX ? 2 : 1) && r >= 0; k++) {
+                        const ReconKnob *x = recon_find(&t->recon, knobs[k]);
+                        uint64_t given = 0, held = LIMIT_INFINITY;
+
+                        (void)limit_set_get(&t->share, knobs[k], &given);
+                        if (!(t->have_files >> limit_info(knobs[k].limit)->file & 1) ||
+                            (x && (x->state == KNOB_UNWRITABLE || x->state == KNOB_OBSERVED ||
+                                   x->state == KNOB_HELD)))
+                                held = given;
+                        else {
+                                (void)limit_set_get(&t->actual, knobs[k], &held);
+                                held = MAX_OF(held, given);
+                                if (x && x->in_flight && x->have_attempt)
+                                        held = MAX_OF(held, x->attempt);
+                        }
+                        if (held != LIMIT_INFINITY)
+                                r = limit_set_put(ret, knobs[k], held, 0);
+                }
+        }
+        return r;
+}
+
+/* What it uses: by the last look, which for one that does nothing is some seconds old; the writer looks again before it
+ * lowers memory.max. */
+static int describe_part(Guard *g, const Tenant *tenant, Part *p, usec_t now, SharePart *ret) {
+        Target *t = p->target;
+        const Sample *s = &t->m.last;
+        int r = 0;
+
+        if (s->at == 0) {
+                r = cg_read_occupancy(t->node->fd, &t->usage);
+                if (r < 0)
+                        return r;
+        } else
+                t->usage = (CgUsage){
+                        .have_memory = sample_has(s, SAMPLE_MEMORY),
+                        .have_swap = sample_has(s, SAMPLE_SWAP),
+                        .have_pids = sample_has(s, SAMPLE_PIDS),
+                        .memory_bytes = s->v[SAMPLE_MEMORY],
+                        .swap_bytes = s->v[SAMPLE_SWAP],
+                        .tasks = s->v[SAMPLE_PIDS],
+                };
+        *ret = (SharePart){
+                .id = t->id,
+                .memory_bytes = t->usage.memory_bytes,
+                .swap_bytes = t->usage.swap_bytes,
+                .tasks = t->usage.tasks,
+                .have_memory = t->usage.have_memory,
+                .have_swap = t->usage.have_swap,
+                .have_tasks = t->usage.have_pids,
+                /* What policy and engine leave it of the whole sum; before its first step policy alone. */
+                .own = t->unshared.n > 0 ? &t->unshared
+                       : t->container    ? &t->policy
+                                         : NULL,
+                .use = &p->use,
+                .held = is_written(g, t) ? &p->held : NULL,
+                .memory = &t->share_memory,
+                .out = &p->out,
+        };
+        r = demand_use(&t->m.demand, &tenant->sum, now, &p->use);
+        if (r >= 0 && ret->held)
+                r = read_held(t, &tenant->sum, &p->held);
+        return r;
+}
+
+/* It has less than everybody could have: when it wakes, that must be seen soon. */
+static bool is_lent(const LimitSet *sum, const LimitSet *share, size_t n) {
+        for (size_t i = 0; i < sum->n; i++) {
+                const LimitEntry *e = &sum->entries[i];
+                uint64_t v;
+
+                if (limit_info(e->knob.limit)->sense == LIMIT_CEILING && e->value != LIMIT_INFINITY &&
+                    limit_set_get(share, e->knob, &v) && v < e->value / n / 16 * 15)
+                        return true;
+        }
+        return false;
+}
+
+static void give(Guard *g, Tenant *tenant, Part *p, size_t n) {
+        Target *t = p->target;
+
+        t->lent = is_lent(&tenant->sum, &p->out, n);
+        if (!t->container && t->policy.n > 0) {
+                limit_set_clear(&t->policy);
+                enforce_queue(g, t);
+        }
+        if (limit_set_same(&t->share, &p->out) && t->have_share)
+                return;
+        limit_set_deinit(&t->share);
+        t->share = p->out;
+        p->out = LIMIT_SET_INIT;
+        t->have_share = true;
+        enforce_queue(g, t);
+}
+
+static int apportion(Guard *g, Tenant *tenant, Part *parts, size_t n, usec_t now) {
+        _cleanup_free_ SharePart *shares = calloc(n, sizeof(*shares));
+        int r = shares ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = describe_part(g, tenant, &parts[i], now, &shares[i]);
+        if (r >= 0)
+                r = share_apportion(&tenant->sum, shares, n, g->host.page_size, &tenant->share);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                give(g, tenant, &parts[i], n);
+        return r;
+}
+
+void tenant_adopt_share(Target *t, LimitKnob knob, uint64_t value) {
+        ShareMemory *m = &t->share_memory;
+
+        if (limit_set_put(&t->share, knob, value, origin_pack(ORIGIN_SHARE, (PolicyRef){})) < 0)
+                return;
+        t->have_share = true;
+        if (GROW(m->knobs, m->n, m->alloc) == 0)
+                m->knobs[m->n++] = (ShareKept){ .knob = knob, .share = value, .cap = value };
+}
+
+/* What an earlier run gave holds on until uses are known. */
+static bool keep_adopted(const Guard *g, Tenant *tenant, const Part *parts, size_t n, usec_t now) {
+        if (now >= g->shares_from)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (!parts[i].target->have_share)
+                        return false;
+        tenant->share = (ShareResult){ .state = n > 1 ? SHARE_APPORTIONED : SHARE_EXACT };
+        tenant->next = g->shares_from;
+        return true;
+}
+
 void world_apportion(Guard *g, Tenant *tenant, usec_t now) {
-        _cleanup_free_ SharePart *parts = NULL;
-        _cleanup_free_ Target **who = NULL;
-        _cleanup_free_ LimitSet *fresh = NULL;
         size_t n = 0, max = tenant->n_members + tenant->n_slices;
-        ShareResult result = {};
+        Part *parts;
 
         tenant->dirty = false;
         tenant->next = USEC_INFINITY;
         if (max == 0)
                 return;
         parts = calloc(max, sizeof(*parts));
-        who = calloc(max, sizeof(*who));
-        fresh = calloc(max, sizeof(*fresh));
-        if (!parts || !who || !fresh) {
+        if (parts)
+                n = collect(g, tenant, parts);
+        if (!parts)
                 tenant->dirty = true;
-                return;
-        }
-        for (size_t i = 0; i < tenant->n_slices; i++)
-                if (tenant->slices[i]->reconciled)
-                        who[n++] = tenant->slices[i];
-        for (size_t i = 0; i < tenant->n_members; i++) {
-                Target *t = tenant->members[i];
-
-                if (t->reconciled && tenant->has_sum && !below_own_slice(tenant, t) &&
-                    tenant->settings.sum != SUM_SLICE)
-                        who[n++] = t;
-                else
-                        clear_share(g, t);
-        }
-        if (n == 0) {
+        else if (n == 0)
                 tenant->share = (ShareResult){};
-                return;
-        }
-        if (n == 1 && !who[0]->container) {
-                hold_on_slice(g, tenant, who[0]);
-                return;
-        }
-        for (size_t i = 0; i < n; i++) {
-                Target *t = who[i];
-
-                (void)cg_read_occupancy(t->node->fd, &t->usage);
-                parts[i] = (SharePart){
-                        .id = t->id,
-                        .memory_bytes = t->usage.memory_bytes,
-                        .swap_bytes = t->usage.swap_bytes,
-                        .tasks = t->usage.tasks,
-                        .have_memory = t->usage.have_memory,
-                        .have_swap = t->usage.have_swap,
-                        .have_tasks = t->usage.have_pids,
-                        .own = t->container ? &t->policy : NULL,
-                        .out = &fresh[i],
-                };
-        }
-        if (share_apportion(&tenant->sum, parts, n, g->host.page_size, &result) >= 0) {
-                for (size_t i = 0; i < n; i++) {
-                        Target *t = who[i];
-
-                        if (!t->container && t->policy.n > 0) {
-                                limit_set_clear(&t->policy);
-                                enforce_queue(g, t);
-                        }
-                        if (limit_set_same(&t->share, &fresh[i]) && t->have_share)
-                                continue;
-                        limit_set_deinit(&t->share);
-                        t->share = fresh[i];
-                        fresh[i] = LIMIT_SET_INIT;
-                        t->have_share = true;
-                        enforce_queue(g, t);
-                }
-                tenant->share = result;
-                if (result.state == SHARE_ADVISORY)
-                        tenant->next = now + ADVISORY_AGAIN;
-        } else
+        else if (n == 1 && !parts[0].target->container)
+                hold_on_slice(g, tenant, parts[0].target);
+        else if (keep_adopted(g, tenant, parts, n, now))
+                ;
+        else if (apportion(g, tenant, parts, n, now) < 0)
                 tenant->dirty = true;
-        for (size_t i = 0; i < n; i++)
-                limit_set_deinit(&fresh[i]);
+        else if (n > 1)
+                tenant->next = now + MAX_OF(APPORTION_AGAIN, n * APPORTION_PART_USEC);
+        parts_free(parts, max);
 }

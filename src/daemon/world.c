@@ -46,6 +46,7 @@ Target *target_free(Target *t) {
         container_info_free(t->info);
         limit_set_deinit(&t->policy);
         limit_set_deinit(&t->share);
+        share_memory_deinit(&t->share_memory);
         limit_set_deinit(&t->desired);
         limit_set_deinit(&t->unshared);
         limit_set_deinit(&t->actual);
@@ -163,11 +164,14 @@ static void recompute_slice(Guard *g, Target *t) {
         t->who = who;
         tenant = tenant_get(g, &who);
         if (tenant && tenant != t->tenant) {
+                if (t->tenant)
+                        measure_move(g, t);
                 tenant_leave(t);
                 (void)tenant_join(tenant, t);
         }
         ceiling_settings(guard_policy(g), who.rule, who.tenant, NULL, &t->settings);
         decide_reach(g, t);
+        measure_changed(g, t);
         enforce_queue(g, t);
 }
 
@@ -199,6 +203,8 @@ void world_recompute(Guard *g, Target *t) {
         }
         t->who = who;
         if (tenant != t->tenant) {
+                if (t->tenant && t->found)
+                        measure_move(g, t);
                 tenant_leave(t);
                 if (tenant)
                         (void)tenant_join(tenant, t);
@@ -219,6 +225,7 @@ void world_recompute(Guard *g, Target *t) {
         if (r < 0)
                 t->names_again = guard_now(g) + USEC_PER_SEC; /* out of memory: what held goes on holding */
         decide_reach(g, t);
+        measure_changed(g, t);
         if (t->tenant)
                 t->tenant->dirty = true;
         enforce_queue(g, t);
@@ -298,6 +305,7 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
                 return;
         if (t->container && !t->found && (!t->names_pending || t->names_tries >= NAMES_TRIES)) {
                 t->found = true;
+                measure_changed(g, t);
                 announce(g, ANNOUNCE_FOUND, t, NULL, NULL, "found %s container %s of tenant %s%s%s",
                          engine_to_string(t->engine), target_name(t),
                          t->tenant ? t->tenant->name : "unassigned",
@@ -368,8 +376,10 @@ static Target *target_new(Guard *g, TreeNode *node, bool container) {
                 return t;
         }
         t = calloc(1, sizeof(*t));
-        if (!t)
+        if (!t) {
+                g->targets_missing = true;
                 return NULL;
+        }
         t->guard = g;
         t->node = node;
         t->id = node->id;
@@ -378,8 +388,10 @@ static Target *target_new(Guard *g, TreeNode *node, bool container) {
         t->names_again = USEC_INFINITY;
         t->since_realtime = guard_realtime();
         t->cg.uid = (uid_t)-1;
-        if (map_put_u64(&g->targets, t->id, t) < 0)
+        if (map_put_u64(&g->targets, t->id, t) < 0) {
+                g->targets_missing = true;
                 return target_free(t);
+        }
         node->user = t;
         return t;
 }
@@ -407,6 +419,8 @@ static void adopt(Guard *g, Target *t) {
                                                              .share = r->share,
                                                              .lapse = r->lapse,
                                                      });
+                        if (r->share)
+                                tenant_adopt_share(t, r->knob, r->ours);
                 }
         control_adopt_hold(g, t);
 }
@@ -435,6 +449,7 @@ static void add_slice(Guard *g, TreeNode *node) {
         (void)cg_read_trust(tree_root_fd(g->tree), node->path, &t->trust);
         (void)tree_watch_files(g->tree, node);
         adopt(g, t);
+        measure_attach(g, t);
         recompute_slice(g, t);
 }
 
@@ -456,6 +471,7 @@ static void on_appeared(void *user, TreeNode *node) {
                 (void)snprintf(t->cg.id, sizeof(t->cg.id), "%s", cgpath_basename(node->path));
         (void)cg_read_trust(tree_root_fd(g->tree), node->path, &t->trust);
         (void)tree_watch_files(g->tree, node);
+        measure_attach(g, t);
         if (!t->info) {
                 t->names_pending = true;
                 t->names_due = guard_now(g) + GUARD_NAMES_USEC;
@@ -470,8 +486,9 @@ static void on_appeared(void *user, TreeNode *node) {
 static void on_gone(void *user, TreeNode *node) {
         Guard *g = user;
         Target *t = node->user;
-        bool alive;
+        bool alive, oom;
 
+        measure_parent_gone(g, node);
         if (!t)
                 return;
         alive = tree_node_alive(node) == 1;
@@ -480,10 +497,12 @@ static void on_gone(void *user, TreeNode *node) {
                 enforce_leave(g, t);
                 return;
         }
+        oom = measure_detach(g, t, alive);
         if (t->container && t->found && !alive)
-                announce(g, ANNOUNCE_GONE, t, NULL, NULL, "%s container %s of tenant %s is gone",
+                announce(g, ANNOUNCE_GONE, t, NULL, NULL, "%s container %s of tenant %s is gone%s",
                          engine_to_string(t->engine), target_name(t),
-                         t->tenant ? t->tenant->name : "unassigned");
+                         t->tenant ? t->tenant->name : "unassigned",
+                         oom ? "; the kernel had killed in it for memory" : "");
         if (g->ledger)
                 (void)ledger_remove(g->ledger, t->id, NULL);
         node->user = NULL;
@@ -507,6 +526,7 @@ void enforce_leave(Guard *g, Target *t) {
                 own_node_free(own);
                 return;
         }
+        measure_detach(g, t, true);
         t->node->user = NULL;
         t->node = own;
         t->leaving = true;
@@ -518,6 +538,8 @@ static void on_touched(void *user, TreeNode *node, const char *file) {
         Guard *g = user;
         Target *t = node->user;
 
+        if (t && STR_EQ(file, "cgroup.events"))
+                measure_touched(g, t);
         if (!t || limit_file_from_name(file) < 0)
                 return;
         if (guard_now(g) < t->birth_due) /* that is PID 1 at it: soon done */
@@ -583,11 +605,24 @@ void world_policy_changed(Guard *g) {
 
 /* ---- the slow beat ---- */
 
+/* There was no memory for them when they appeared. */
+static void find_missing(Guard *g) {
+        TreeNode *node;
+        size_t i = 0;
+
+        g->targets_missing = false;
+        while ((node = tree_next(g->tree, &i)))
+                if (!node->user)
+                        on_appeared(g, node);
+}
+
 void world_beat(Guard *g, usec_t now) {
         size_t i = 0;
         Tenant *tenant;
         Target *t;
 
+        if (g->targets_missing)
+                find_missing(g);
         while ((t = map_next(&g->targets, &i)))
                 if (!t->leaving && now >= t->names_again)
                         world_ask_names(g, t, now);

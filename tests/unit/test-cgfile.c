@@ -140,7 +140,6 @@ static void test_limits(void **state) {
 static void test_many_disks(void **state) {
         Fixture *f = *state;
         LimitSet set = LIMIT_SET_INIT;
-        CgUsage usage;
         Buf b = BUF_INIT;
         uint32_t have;
 
@@ -150,55 +149,39 @@ static void test_many_disks(void **state) {
         assert_int_equal(cg_read_limits(f->fd, &set, &have), 0);
         assert_int_equal(have, BIT(IO_MAX));
         assert_int_equal(set.n, 3000);
-        buf_clear(&b);
-        for (unsigned i = 0; i < 3000; i++)
-                buf_printf(&b, "8:%u rbytes=10 wbytes=20 rios=1 wios=1 dbytes=0 dios=0\n", i);
-        put(f->fd, "io.stat", buf_str(&b));
-        assert_int_equal(cg_read_usage(f->fd, &usage), 0);
-        assert_true(usage.have_io);
-        assert_int_equal(usage.io_rbytes, 30000);
-        assert_int_equal(usage.io_wbytes, 60000);
-        for (unsigned i = 0; i < 30000; i++)
-                buf_printf(&b, "8:%u rbytes=10 wbytes=20 rios=1 wios=1 dbytes=0 dios=0\n", i);
-        put(f->fd, "io.stat", buf_str(&b));
-        assert_int_equal(cg_read_usage(f->fd, &usage), 0);
-        assert_false(usage.have_io);
         buf_deinit(&b);
         limit_set_deinit(&set);
 }
 
 static void test_usage(void **state) {
         Fixture *f = *state;
+        uint64_t usec = 7;
         CgUsage u;
 
-        assert_int_equal(cg_read_usage(f->fd, &u), 0);
-        assert_false(u.have_memory || u.have_swap || u.have_pids || u.have_cpu || u.have_io);
-        assert_true(u.populated);
+        assert_int_equal(cg_read_occupancy(f->fd, &u), 0);
+        assert_false(u.have_memory || u.have_swap || u.have_pids);
+        assert_int_equal(cg_read_cpu(f->fd, &usec), -ENOENT);
         put(f->fd, "memory.current", "4096\n");
         put(f->fd, "memory.swap.current", "0\n");
         put(f->fd, "pids.current", "3\n");
+        put(f->fd, "cpu.stat", "nr_usage_usec 5\nuser_usec 1000\nsystem_usec 234\n");
+        assert_int_equal(cg_read_cpu(f->fd, &usec), -EBADMSG);
+        assert_int_equal(usec, 7);
         put(f->fd, "cpu.stat", "nr_usage_usec 5\nusage_usec 1234\nuser_usec 1000\nsystem_usec 234\n");
-        put(f->fd, "io.stat",
-            "254:0 rbytes=100 wbytes=7 rios=1 wios=1 dbytes=0 dios=0\n"
-            "8:0 \n" /* a device without use, as some kernels print it */
-            "8:16 xrbytes=1000 rbytes=11 cost.usage=5 wbytes=18446744073709551615");
-        put(f->fd, "cgroup.events", "populated 1\nfrozen 0\n");
-        assert_int_equal(cg_read_usage(f->fd, &u), 0);
-        assert_true(u.have_memory && u.have_swap && u.have_pids && u.have_cpu && u.have_io);
+        assert_int_equal(cg_read_cpu(f->fd, &usec), 0);
+        assert_int_equal(usec, 1234);
+        assert_int_equal(cg_read_occupancy(f->fd, &u), 0);
+        assert_true(u.have_memory && u.have_swap && u.have_pids);
         assert_int_equal(u.memory_bytes, 4096);
+        assert_int_equal(u.swap_bytes, 0);
         assert_int_equal(u.tasks, 3);
-        assert_int_equal(u.cpu_usec, 1234);
-        assert_int_equal(u.io_rbytes, 111);
-        assert_int_equal(u.io_wbytes, UINT64_MAX);
-        assert_true(u.populated);
-        assert_false(u.frozen);
-        put(f->fd, "cgroup.events", "populated 0\nfrozen 1\n");
-        put(f->fd, "cpu.stat", "");
         put(f->fd, "memory.current", "-1\n");
-        assert_int_equal(cg_read_usage(f->fd, &u), 0);
-        assert_true(u.frozen && !u.populated && !u.have_cpu && !u.have_memory);
+        assert_int_equal(cg_read_occupancy(f->fd, &u), 0);
+        assert_true(!u.have_memory && u.have_pids);
         remove_group(f);
-        assert_int_equal(cg_read_usage(f->fd, &u), CG_GONE);
+        assert_int_equal(cg_read_cpu(f->fd, &usec), CG_GONE);
+        assert_int_equal(cg_read_occupancy(f->fd, &u), 0);
+        assert_false(u.have_memory || u.have_swap || u.have_pids);
 }
 
 static void test_write(void **state) {
@@ -333,7 +316,7 @@ static void test_cgroupfs(void **state) {
         LimitSet set = LIMIT_SET_INIT;
         char path[256];
         uint32_t have;
-        CgUsage u;
+        uint64_t usec;
         CgTrust t;
         pid_t pids[4];
         int fd, basefd;
@@ -347,8 +330,7 @@ static void test_cgroupfs(void **state) {
         fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         assert_int_equal(cg_alive(fd), 1);
         assert_int_equal(cg_read_limits(fd, &set, &have), 0);
-        assert_int_equal(cg_read_usage(fd, &u), 0);
-        assert_true(u.have_cpu && !u.populated);
+        assert_int_equal(cg_read_cpu(fd, &usec), 0);
         assert_int_equal(cg_read_procs(fd, pids, 4), 0);
         assert_int_equal(cg_write(fd, "cgroup.max.depth", "3"), 0);
         assert_int_equal(cg_write(fd, "cgroup.max.depth", "x"), -EINVAL);
@@ -367,7 +349,7 @@ static void test_cgroupfs(void **state) {
         assert_int_equal(cg_alive(fd), 0);
         assert_int_equal(cg_read_limits(fd, &set, &have), CG_GONE);
         assert_int_equal(cg_read_limit_file(fd, LIMIT_FILE_CPU_MAX, &set), CG_GONE);
-        assert_int_equal(cg_read_usage(fd, &u), CG_GONE);
+        assert_int_equal(cg_read_cpu(fd, &usec), CG_GONE);
         assert_int_equal(cg_read_procs(fd, pids, 4), -ENODEV);
         assert_int_equal(cg_write(fd, "cgroup.max.depth", "3"), CG_GONE);
         limit_set_deinit(&set);
