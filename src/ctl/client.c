@@ -26,7 +26,7 @@
 #include "fdio.h"
 
 #define ANSWER_MAX (256U * 1024 * 1024)
-#define CALL_TIMEOUT (25 * USEC_PER_SEC)
+#define CALL_TIMEOUT (25 * USEC_PER_SEC) /* until client_set_patience() */
 
 struct Client {
         char *host;
@@ -34,6 +34,7 @@ struct Client {
         bool paged;
         bool watching; /* ActionTaken is matched on this connection */
         bool seen;
+        usec_t patience;
         Buf error;
 };
 
@@ -44,8 +45,12 @@ Client *client_new(const char *host) {
                 free(c);
                 return NULL;
         }
+        if (c)
+                c->patience = CALL_TIMEOUT;
         return c;
 }
+
+void client_set_patience(Client *c, usec_t timeout) { c->patience = timeout; }
 
 Client *client_free(Client *c) {
         if (!c)
@@ -134,8 +139,13 @@ static int fail_call(Client *c, const char *method, bool changing, int r, const 
 
         if (is_one_of(name, absent))
                 return fail_unreachable(c, "it is not running (nobody owns " BUS_NAME " on the system bus)");
-        if (is_one_of(name, silent) || r == -ETIMEDOUT)
-                return fail_unreachable(c, "it did not answer within 25 s");
+        if (is_one_of(name, silent) || r == -ETIMEDOUT) {
+                char why[64];
+
+                (void)snprintf(why, sizeof(why), "it did not answer within %llu s",
+                               (unsigned long long)(c->patience / USEC_PER_SEC));
+                return fail_unreachable(c, why);
+        }
         if (is_one_of(name, refused))
                 return fail_refused(c, changing);
         if (is_one_of(name, older))
@@ -163,7 +173,6 @@ static int connect_bus(Client *c) {
         if (r < 0)
                 return fail_unreachable(c, r == -ENOENT || r == -ECONNREFUSED ? "there is no system bus"
                                                                               : strerror(-r));
-        (void)sd_bus_set_method_call_timeout(c->bus, CALL_TIMEOUT);
         c->paged = true;
         if (c->host)
                 return STATUS_DONE;
@@ -194,7 +203,7 @@ static int call_v(Client *c, bool changing, sd_bus_message **ret, const char *me
                 return fail(c, STATUS_FAILED, "an argument is not valid UTF-8");
         if (r < 0)
                 return fail_call(c, method, changing, r, &e);
-        r = sd_bus_call(c->bus, m, CALL_TIMEOUT, &e, ret);
+        r = sd_bus_call(c->bus, m, c->patience, &e, ret);
         return r < 0 ? fail_call(c, method, changing, r, &e) : STATUS_DONE;
 }
 
@@ -213,8 +222,8 @@ static int bad_answer(Client *c, const char *method) {
                     method);
 }
 
-static int parse(Client *c, const char *method, const char *data, size_t len, json_t **ret) {
-        json_t *j = json_loadb(data, len, 0, NULL);
+static int parse(Client *c, const char *method, const Buf *data, json_t **ret) {
+        json_t *j = json_loadb(buf_str(data), data->len, 0, NULL);
 
         if (!j)
                 return bad_answer(c, method);
@@ -223,33 +232,31 @@ static int parse(Client *c, const char *method, const char *data, size_t len, js
 }
 
 /* The fd belongs to the message. */
-static int read_memfd(Client *c, const char *method, sd_bus_message *reply, json_t **ret) {
-        _cleanup_free_ char *data = NULL;
+static int read_memfd(Client *c, const char *method, sd_bus_message *reply, Buf *data) {
+        char chunk[65536];
         struct stat st;
-        size_t at = 0;
         int fd, r;
 
         r = sd_bus_message_read(reply, "h", &fd);
         if (r < 0 || fstat(fd, &st) < 0 || st.st_size < 0 || st.st_size > (off_t)ANSWER_MAX)
                 return bad_answer(c, method);
-        data = malloc((size_t)st.st_size + 1);
-        if (!data)
-                return fail(c, STATUS_FAILED, "out of memory");
-        while (at < (size_t)st.st_size) {
-                ssize_t n = pread(fd, data + at, (size_t)st.st_size - at, (off_t)at);
+        while (data->len < (size_t)st.st_size) {
+                ssize_t n = pread(fd, chunk, MIN_OF(sizeof(chunk), (size_t)st.st_size - data->len),
+                                  (off_t)data->len);
 
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n <= 0)
                         return bad_answer(c, method);
-                at += (size_t)n;
+                buf_append(data, chunk, (size_t)n);
+                if (buf_error(data) < 0)
+                        return fail(c, STATUS_FAILED, "out of memory");
         }
-        return parse(c, method, data, at, ret);
+        return STATUS_DONE;
 }
 
-static int read_pages(Client *c, bool changing, const char *method, const char *argument, json_t **ret) {
+static int read_pages(Client *c, bool changing, const char *method, const char *argument, Buf *data) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *opened = NULL;
-        _cleanup_buf_ Buf data = BUF_INIT;
         uint64_t handle, size;
         int r = call(c, changing, &opened, "OpenPaged", "ss", method, argument);
 
@@ -257,46 +264,72 @@ static int read_pages(Client *c, bool changing, const char *method, const char *
                 return r;
         if (sd_bus_message_read(opened, "tt", &handle, &size) < 0 || size > ANSWER_MAX)
                 return bad_answer(c, method);
-        while (data.len < size) {
+        while (data->len < size) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *page = NULL;
                 const void *bytes;
                 size_t n;
 
-                r = call(c, changing, &page, "ReadPaged", "ttu", handle, (uint64_t)data.len,
+                r = call(c, changing, &page, "ReadPaged", "ttu", handle, (uint64_t)data->len,
                          (uint32_t)BUS_PAGE_MAX);
                 if (r != STATUS_DONE)
                         return r;
-                if (sd_bus_message_read_array(page, 'y', &bytes, &n) < 0 || n == 0 || n > size - data.len)
+                if (sd_bus_message_read_array(page, 'y', &bytes, &n) < 0 || n == 0 || n > size - data->len)
                         return bad_answer(c, method);
-                buf_append(&data, bytes, n);
-                if (buf_error(&data) < 0)
+                buf_append(data, bytes, n);
+                if (buf_error(data) < 0)
                         return fail(c, STATUS_FAILED, "out of memory");
         }
-        return parse(c, method, buf_str(&data), data.len, ret);
+        return STATUS_DONE;
+}
+
+/* The bytes of an answer: as a memfd, by a call with these arguments; or in pages, asked for with `argument`. */
+static int fetch(Client *c, Buf *data, bool changing, const char *method, const char *argument,
+                 const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        int r = connect_bus(c);
+        va_list ap;
+
+        if (r == STATUS_DONE && c->paged)
+                return read_pages(c, changing, method, argument, data);
+        if (r != STATUS_DONE)
+                return r;
+        va_start(ap, types);
+        r = call_v(c, changing, &reply, method, types, ap);
+        va_end(ap);
+        return r == STATUS_DONE ? read_memfd(c, method, reply, data) : r;
 }
 
 int client_get(Client *c, const char *method, const char *argument, json_t **ret) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        int r = connect_bus(c);
+        _cleanup_buf_ Buf data = BUF_INIT;
+        int r = fetch(c, &data, false, method, argument ? argument : "", argument ? "s" : "", argument);
 
-        if (r == STATUS_DONE && c->paged)
-                return read_pages(c, false, method, argument ? argument : "", ret);
-        if (r == STATUS_DONE)
-                r = call(c, false, &reply, method, argument ? "s" : "", argument);
-        return r == STATUS_DONE ? read_memfd(c, method, reply, ret) : r;
+        return r == STATUS_DONE ? parse(c, method, &data, ret) : r;
 }
 
 int client_get_events(Client *c, uint64_t since, uint32_t max, json_t **ret) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_buf_ Buf data = BUF_INIT;
         char argument[64];
-        int r = connect_bus(c);
+        int r;
 
         (void)snprintf(argument, sizeof(argument), "%llu %u", (unsigned long long)since, max);
-        if (r == STATUS_DONE && c->paged)
-                return read_pages(c, false, "ListEvents", argument, ret);
-        if (r == STATUS_DONE)
-                r = call(c, false, &reply, "ListEvents", "tu", since, max);
-        return r == STATUS_DONE ? read_memfd(c, "ListEvents", reply, ret) : r;
+        r = fetch(c, &data, false, "ListEvents", argument, "tu", since, max);
+        return r == STATUS_DONE ? parse(c, "ListEvents", &data, ret) : r;
+}
+
+int client_get_history(Client *c, uint64_t instance, uint64_t cursor, uint64_t since, void **ret,
+                       size_t *ret_len) {
+        _cleanup_buf_ Buf data = BUF_INIT;
+        char argument[80];
+        int r;
+
+        (void)snprintf(argument, sizeof(argument), "%llu %llu %llu", (unsigned long long)instance,
+                       (unsigned long long)cursor, (unsigned long long)since);
+        r = fetch(c, &data, false, "GetHistory", argument, "ttt", instance, cursor, since);
+        if (r != STATUS_DONE)
+                return r;
+        *ret_len = data.len;
+        *ret = buf_steal(&data);
+        return *ret ? STATUS_DONE : fail(c, STATUS_FAILED, "out of memory");
 }
 
 int client_change(Client *c, char **ret_text, const char *method, const char *types, ...) {
@@ -317,14 +350,10 @@ int client_change(Client *c, char **ret_text, const char *method, const char *ty
 }
 
 int client_release(Client *c, const char *name, json_t **ret) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        int r = connect_bus(c);
+        _cleanup_buf_ Buf data = BUF_INIT;
+        int r = fetch(c, &data, true, "ReleaseCeilings", name, "s", name);
 
-        if (r == STATUS_DONE && c->paged)
-                return read_pages(c, true, "ReleaseCeilings", name, ret);
-        if (r == STATUS_DONE)
-                r = call(c, true, &reply, "ReleaseCeilings", "s", name);
-        return r == STATUS_DONE ? read_memfd(c, "ReleaseCeilings", reply, ret) : r;
+        return r == STATUS_DONE ? parse(c, "ReleaseCeilings", &data, ret) : r;
 }
 
 /* ---- waiting for news ---- */

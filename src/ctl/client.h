@@ -32,9 +32,14 @@ Client *client_free(Client *c);
 DEFINE_CLEANUP(Client *, client_free)
 
 const char *client_error(const Client *c);
+/* How long a call waits for its answer from now on; 25 s at first. */
+void client_set_patience(Client *c, usec_t timeout);
 
 /* Reading methods that answer with JSON; argument NULL where the method has none. */
 int client_get(Client *c, const char *method, const char *argument, json_t **ret);
+/* The stream of include/bailiff/history.h: *ret is the caller's (free()), *ret_len bytes. */
+int client_get_history(Client *c, uint64_t instance, uint64_t cursor, uint64_t since, void **ret,
+                       size_t *ret_len);
 int client_get_events(Client *c, uint64_t since, uint32_t max, json_t **ret);
 /* Changing methods; types and arguments as in sd_bus_message_append(). ret_text may be NULL: no answer is expected. */
 int client_change(Client *c, char **ret_text, const char *method, const char *types, ...);

@@ -19,6 +19,10 @@ enum { /* options beyond the common ones; a verb names those it takes */
        OPTION_FOR = 1 << 5,
        OPTION_REASON = 1 << 6,
        OPTION_CEILINGS = 1 << 7,
+       OPTION_BY = 1 << 8,
+       OPTION_FORMAT = 1 << 9,
+       OPTION_DELAY = 1 << 10,
+       OPTION_BATCH = 1 << 11,
 };
 
 typedef struct Ctl {
@@ -27,7 +31,7 @@ typedef struct Ctl {
         bool json, no_pager, full;
         const char *host;
         uint32_t given; /* OPTION_* */
-        const char *since, *span, *reason, *lines;
+        const char *since, *span, *reason, *lines, *by, *format, *delay;
         char **arguments; /* behind the verb, NULL-terminated */
         size_t n_arguments;
 } Ctl;
@@ -54,6 +58,8 @@ int verb_status(Ctl *c);
 int verb_tenants(Ctl *c);
 int verb_containers(Ctl *c);
 int verb_show(Ctl *c);
+int verb_top(Ctl *c);
+int verb_usage(Ctl *c);
 int verb_events(Ctl *c);
 int verb_policy_check(Ctl *c);
 int verb_policy_show(Ctl *c);

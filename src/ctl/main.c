@@ -33,6 +33,11 @@ static const Verb verbs[] = {
         { "containers", NULL, 0, 0, 0, verb_containers, false, "",
           "containers with use, ceilings and state" },
         { "show", NULL, 1, 1, 0, verb_show, false, "NAME", "all about a tenant or container" },
+        { "top", NULL, 0, 0, OPTION_DELAY | OPTION_BATCH, verb_top, false, "[--delay S] [--batch]",
+          "live: who uses what, and waits for what" },
+        { "usage", NULL, 0, 0, OPTION_BY | OPTION_SINCE | OPTION_FORMAT, verb_usage, false,
+          "[--by B] [--since T] [--format F]",
+          "the books; B: tenant, container; F: table, csv, json, openmetrics" },
         { "events", NULL, 0, 0, OPTION_FOLLOW | OPTION_SINCE | OPTION_LINES, verb_events, false,
           "[-f] [--since T] [-n N]", "what was done and seen; T: 10min, 2h, or an event's id" },
         { "policy", "check", 0, SIZE_MAX, OPTION_OFFLINE, verb_policy_check, true, "[--offline] [FILE...]",
@@ -63,7 +68,8 @@ static const struct {
 } option_names[] = {
         { OPTION_CHECK, "--check" },   { OPTION_FOLLOW, "--follow" },     { OPTION_SINCE, "--since" },
         { OPTION_LINES, "--lines" },   { OPTION_OFFLINE, "--offline" },   { OPTION_FOR, "--for" },
-        { OPTION_REASON, "--reason" }, { OPTION_CEILINGS, "--ceilings" },
+        { OPTION_REASON, "--reason" }, { OPTION_CEILINGS, "--ceilings" }, { OPTION_BY, "--by" },
+        { OPTION_FORMAT, "--format" }, { OPTION_DELAY, "--delay" },       { OPTION_BATCH, "--batch" },
 };
 
 /* ---- help ---- */
@@ -81,7 +87,7 @@ static int help(void) {
              "\n"
              "Asks bailiffd(8), the resource guard of this host, and tells it what to do.\n");
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-                printf("  %-37s %s\n", verb_line(&verbs[i], line, sizeof(line)), verbs[i].help);
+                printf("  %-39s %s\n", verb_line(&verbs[i], line, sizeof(line)), verbs[i].help);
         puts("\n"
              "NAME is a tenant, a container's name, an engine's id (or the beginning of one), or\n"
              "a cgroup path; where both exist say tenant:NAME or container:NAME.\n"
@@ -182,7 +188,9 @@ enum {
         ARG_OFFLINE,
         ARG_FOR,
         ARG_REASON,
-        ARG_CEILINGS
+        ARG_CEILINGS,
+        ARG_BY,
+        ARG_FORMAT
 };
 
 /* < 0: go on; else the exit status. */
@@ -202,11 +210,15 @@ static int parse_options(Ctl *c, int argc, char *argv[], bool *ret_help, bool *r
                 { "for", required_argument, NULL, ARG_FOR },
                 { "reason", required_argument, NULL, ARG_REASON },
                 { "ceilings", no_argument, NULL, ARG_CEILINGS },
+                { "by", required_argument, NULL, ARG_BY },
+                { "format", required_argument, NULL, ARG_FORMAT },
+                { "delay", required_argument, NULL, 'd' },
+                { "batch", no_argument, NULL, 'b' },
                 {},
         };
         int o;
 
-        while ((o = getopt_long(argc, argv, "hH:lfn:", options, NULL)) >= 0)
+        while ((o = getopt_long(argc, argv, "hH:lfn:d:b", options, NULL)) >= 0)
                 switch (o) {
                 case 'h':
                         *ret_help = true;
@@ -253,6 +265,21 @@ static int parse_options(Ctl *c, int argc, char *argv[], bool *ret_help, bool *r
                         break;
                 case ARG_CEILINGS:
                         c->given |= OPTION_CEILINGS;
+                        break;
+                case ARG_BY:
+                        c->given |= OPTION_BY;
+                        c->by = optarg;
+                        break;
+                case ARG_FORMAT:
+                        c->given |= OPTION_FORMAT;
+                        c->format = optarg;
+                        break;
+                case 'd':
+                        c->given |= OPTION_DELAY;
+                        c->delay = optarg;
+                        break;
+                case 'b':
+                        c->given |= OPTION_BATCH;
                         break;
                 default:
                         return STATUS_USAGE; /* getopt has said it */

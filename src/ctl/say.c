@@ -53,6 +53,31 @@ const char *say_span(usec_t usec, char buf[static SAY_MAX]) {
         return value_format_usec(usec, buf, SAY_MAX);
 }
 
+const char *say_size(uint64_t bytes, char buf[static SAY_MAX]) {
+        static const char units[] = "BKMGTPE";
+        uint64_t factor = 1;
+        size_t i = 0;
+
+        for (; bytes / factor >= 1024 && i + 2 < sizeof(units); i++)
+                factor *= 1024;
+        if (i > 0 && bytes / factor < 10)
+                (void)snprintf(buf, SAY_MAX, "%llu.%llu%c", (unsigned long long)(bytes / factor),
+                               (unsigned long long)(bytes % factor * 10 / factor), units[i]);
+        else
+                (void)snprintf(buf, SAY_MAX, "%llu%.1s", (unsigned long long)(bytes / factor),
+                               bytes > 0 ? units + i : "");
+        return buf;
+}
+
+const char *say_permyriad(uint64_t permyriad, char buf[static SAY_MAX]) {
+        if (permyriad == 0 || permyriad >= 10000)
+                (void)snprintf(buf, SAY_MAX, "%llu%%", (unsigned long long)(permyriad / 100));
+        else
+                (void)snprintf(buf, SAY_MAX, "%llu.%llu%%", (unsigned long long)(permyriad / 100),
+                               (unsigned long long)(permyriad % 100 / 10));
+        return buf;
+}
+
 static void put_styled(const View *v, TextStyle style, const char *text) {
         _cleanup_buf_ Buf b = BUF_INIT;
 
@@ -146,17 +171,63 @@ void say_use(Buf *b, const json_t *o, const char *usage, const char *limit) {
         const json_t *u = json_member(o, "usage");
         char size[VALUE_FORMAT_MAX];
 
-        if (usage && json_has(u, usage)) {
+        if (json_has(u, usage)) {
                 uint64_t n = json_number(u, usage);
 
                 if (strstr(usage, "bytes"))
                         buf_puts(b, value_format_bytes(n, size, sizeof(size)));
                 else
                         buf_printf(b, "%llu", (unsigned long long)n);
-        } else if (usage && ceiling)
+        } else if (ceiling)
                 buf_putc(b, '?');
-        if (usage && ceiling)
-                buf_putc(b, '/');
         if (ceiling)
-                buf_puts(b, ceiling);
+                buf_printf(b, "/%s", ceiling);
+}
+
+void say_cpu(Buf *b, const json_t *o) {
+        const json_t *rates = json_member(json_member(o, "measured"), "rates");
+        const char *ceiling = ceiling_text(o, "CPUQuota");
+        char text[SAY_MAX];
+
+        if (json_has(rates, "cpu_permyriad"))
+                buf_puts(b, say_permyriad(json_number(rates, "cpu_permyriad"), text));
+        else if (ceiling)
+                buf_putc(b, '?');
+        if (ceiling)
+                buf_printf(b, "/%s", ceiling);
+}
+
+TextStyle pressure_style(uint64_t permyriad) {
+        return permyriad >= 4000 ? STYLE_BAD : permyriad >= 1000 ? STYLE_WARN : STYLE_PLAIN;
+}
+
+TextStyle say_pressure(Buf *b, const json_t *o) {
+        static const char *const resources[] = { "cpu", "memory", "io" };
+        const json_t *rates = json_member(json_member(o, "measured"), "rates");
+        const char *worst = NULL;
+        uint64_t most = 0;
+        bool known = false;
+        char text[SAY_MAX];
+
+        for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {
+                char key[SAY_MAX];
+
+                (void)snprintf(key, sizeof(key), "%s_some_permyriad", resources[i]);
+                known |= json_has(rates, key);
+                if (json_number(rates, key) > most) {
+                        most = json_number(rates, key);
+                        worst = resources[i];
+                }
+        }
+        if (worst)
+                buf_printf(b, "%s %s", STR_EQ(worst, "memory") ? "mem" : worst, say_permyriad(most, text));
+        else if (known)
+                buf_puts(b, "0%");
+        return pressure_style(most);
+}
+
+int say_left_out(const View *v, int r) {
+        if (r > 0)
+                say_line(v, STYLE_DIM, "(%d more column%s with --full)", r, r > 1 ? "s" : "");
+        return MIN_OF(r, 0);
 }

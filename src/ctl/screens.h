@@ -24,6 +24,9 @@ const json_t *json_member(const json_t *o, const char *key); /* NULL where o is 
 #define SAY_MAX 64
 const char *say_time(uint64_t realtime, char buf[static SAY_MAX]); /* local time; "-" for 0 */
 const char *say_span(usec_t usec, char buf[static SAY_MAX]); /* two units at most: "2h 3min" */
+const char *say_size(uint64_t bytes,
+                     char buf[static SAY_MAX]); /* rounded down to five characters: "9.7G", "1023M" */
+const char *say_permyriad(uint64_t permyriad, char buf[static SAY_MAX]); /* "0%", "0.5%", "12.3%", "250%" */
 /* "  Policy: text", the key right-aligned and bold; key "" continues the one above. Escaped. */
 void say_field(const View *v, const char *key, TextStyle style, const char *format, ...) _printf_(4, 5);
 void say_line(const View *v, TextStyle style, const char *format, ...) _printf_(3, 4);
@@ -34,8 +37,16 @@ const char *say_container(const json_t *container, char buf[static SAY_MAX]);
 
 /* The limit (a JSON "limit") of that key in an array, NULL: none. */
 const json_t *limit_of(const json_t *limits, const char *key);
-/* "312M/1G": use (NULL: only the ceiling), and the ceiling that is in the kernel or that the engine asked for. */
+/* "312M/1G": use, and the ceiling that is in the kernel or that the engine asked for. */
 void say_use(Buf *b, const json_t *o, const char *usage, const char *limit);
+
+/* "12.5%/50%": CPU use (of one CPU) and its ceiling, likewise */
+void say_cpu(Buf *b, const json_t *o);
+/* Of cpu, memory and io the one that is waited for most, and the share of time: "io 34%". */
+TextStyle say_pressure(Buf *b, const json_t *o);
+TextStyle pressure_style(uint64_t permyriad);
+/* Behind a table_print() that returned r: says that columns were left out. r, or 0 where it is one of success. */
+int say_left_out(const View *v, int r);
 
 /* ---- screens ---- */
 
@@ -46,6 +57,8 @@ int screen_check(const json_t *status, Buf *line);
 int screen_tenants(const json_t *tenants, const View *v);
 int screen_containers(const json_t *containers, const char *tenant, const View *v); /* tenant NULL: all */
 int screen_show(const json_t *object, const View *v);
+/* show-measured.c: what was measured of a container or tenant, and its books. */
+void screen_measured(const json_t *object, const View *v);
 /* One event as one line (more where its text has more). */
 void screen_event(const json_t *event, const View *v);
 int screen_policy(const json_t *policy, const View *v);

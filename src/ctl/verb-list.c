@@ -2,7 +2,8 @@
 
 /*
  * `tenants` and `containers`: one line each, the numbers that people look for
- * first, and one word for whether what policy promises is so.
+ * first, use beside its ceiling, and one word for whether what policy promises is so.
+ * A narrow terminal has what they are and whether that is well; the rest gives way.
  */
 
 #include <stdio.h>
@@ -98,6 +99,25 @@ static void cell_use(Table *t, const json_t *o, const char *usage, const char *l
         table_cell(t, STYLE_PLAIN, buf_str(&b));
 }
 
+static void columns_measured(Table *t) {
+        table_column(t, "MEMORY", TABLE_RIGHT | TABLE_DROP_LATE);
+        table_column(t, "CPU", TABLE_RIGHT | TABLE_DROP_LATE);
+        table_column(t, "PRESSURE", TABLE_RIGHT | TABLE_DROP_LATE);
+        table_column(t, "TASKS", TABLE_RIGHT | TABLE_DROP_LATE);
+        table_column(t, "STATE", TABLE_CUT);
+}
+
+static void cells_measured(Table *t, const json_t *o) {
+        _cleanup_buf_ Buf cpu = BUF_INIT, pressure = BUF_INIT;
+        TextStyle style = say_pressure(&pressure, o);
+
+        say_cpu(&cpu, o);
+        cell_use(t, o, "memory_bytes", "MemoryMax");
+        table_cell(t, STYLE_PLAIN, buf_str(&cpu));
+        table_cell(t, style, buf_str(&pressure));
+        cell_use(t, o, "tasks", "TasksMax");
+}
+
 static void cell_state(Table *t, State *s) {
         table_cell(t, s->style, buf_str(&s->text));
         buf_deinit(&s->text);
@@ -117,12 +137,9 @@ int screen_containers(const json_t *containers, const char *tenant, const View *
                 return -ENOMEM;
         table_column(t, "NAME", TABLE_CUT);
         table_column(t, "TENANT", TABLE_CUT);
-        table_column(t, "ENGINE", 0);
-        table_column(t, "MODE", 0);
-        table_column(t, "MEMORY", TABLE_RIGHT);
-        table_column(t, "CPU-CEILING", TABLE_RIGHT);
-        table_column(t, "TASKS", TABLE_RIGHT);
-        table_column(t, "STATE", 0);
+        table_column(t, "ENGINE", TABLE_DROP);
+        table_column(t, "MODE", TABLE_DROP);
+        columns_measured(t);
         json_array_foreach(containers, i, o) {
                 const char *its = json_text(o, "tenant");
                 State s = { .text = BUF_INIT };
@@ -134,15 +151,13 @@ int screen_containers(const json_t *containers, const char *tenant, const View *
                 table_cell(t, STYLE_PLAIN, its);
                 table_cell(t, STYLE_PLAIN, json_text(o, "engine"));
                 table_cell(t, STYLE_PLAIN, json_text(o, "mode"));
-                cell_use(t, o, "memory_bytes", "MemoryMax");
-                cell_use(t, o, NULL, "CPUQuota");
-                cell_use(t, o, "tasks", "TasksMax");
+                cells_measured(t, o);
                 state_of_container(&s, o);
                 cell_state(t, &s);
         }
         if (table_rows(t) == 0)
                 return nothing(v, "no containers run here");
-        return table_print(t, v, 0);
+        return say_left_out(v, table_print(t, v, 0));
 }
 
 int screen_tenants(const json_t *tenants, const View *v) {
@@ -153,14 +168,11 @@ int screen_tenants(const json_t *tenants, const View *v) {
         if (!t)
                 return -ENOMEM;
         table_column(t, "TENANT", TABLE_CUT);
-        table_column(t, "PLAN", TABLE_CUT);
-        table_column(t, "MODE", 0);
-        table_column(t, "CONTAINERS", TABLE_RIGHT);
-        table_column(t, "SUM", 0);
-        table_column(t, "MEMORY", TABLE_RIGHT);
-        table_column(t, "CPU-CEILING", TABLE_RIGHT);
-        table_column(t, "TASKS", TABLE_RIGHT);
-        table_column(t, "STATE", 0);
+        table_column(t, "PLAN", TABLE_CUT | TABLE_DROP);
+        table_column(t, "MODE", TABLE_DROP);
+        table_column(t, "CONTAINERS", TABLE_RIGHT | TABLE_DROP);
+        table_column(t, "SUM", TABLE_DROP);
+        columns_measured(t);
         json_array_foreach(tenants, i, o) {
                 const char *sum = json_text(o, "sum");
                 State s = { .text = BUF_INIT };
@@ -170,15 +182,13 @@ int screen_tenants(const json_t *tenants, const View *v) {
                 table_cell(t, STYLE_PLAIN, json_text(o, "mode"));
                 table_cellf(t, STYLE_PLAIN, "%llu", (unsigned long long)json_number(o, "containers"));
                 table_cell(t, sum && STR_EQ(sum, "advisory") ? STYLE_WARN : STYLE_PLAIN, sum);
-                cell_use(t, o, "memory_bytes", "MemoryMax");
-                cell_use(t, o, NULL, "CPUQuota");
-                cell_use(t, o, "tasks", "TasksMax");
+                cells_measured(t, o);
                 state_of_tenant(&s, o);
                 cell_state(t, &s);
         }
         if (table_rows(t) == 0)
                 return nothing(v, "no tenants: policy names none, and nothing runs here");
-        return table_print(t, v, 0);
+        return say_left_out(v, table_print(t, v, 0));
 }
 
 /* ---- verbs ---- */

@@ -24,23 +24,73 @@ static const struct {
         { "MemorySwapMax", "swap_bytes", true }, { "TasksMax", "tasks", false },
 };
 
-static void use_of(const json_t *usage, const json_t *limit, Buf *b) {
+static void use_text(Buf *b, uint64_t used, uint64_t bound, const char *text) {
+        buf_puts(b, text);
+        if (bound > 0)
+                buf_printf(b, " (%llu%%)", (unsigned long long)num_muldiv(used, 100, bound));
+}
+
+static bool same_text(const char *a, const char *b) { return a && b && STR_EQ(a, b); }
+
+/* Of the device that an io limit is for. */
+static void io_use(const json_t *rates, const json_t *limit, Buf *b) {
+        static const struct {
+                const char *limit, *rate;
+                bool bytes;
+        } ios[] = {
+                { "IOReadBandwidthMax", "io_read_bytes", true },
+                { "IOWriteBandwidthMax", "io_write_bytes", true },
+                { "IOReadIOPSMax", "io_read_ops", false },
+                { "IOWriteIOPSMax", "io_write_ops", false },
+        };
+        const json_t *devices = json_member(rates, "devices"), *d;
+        size_t k;
+
+        for (size_t i = 0; i < ARRAY_SIZE(ios); i++) {
+                if (!same_text(json_text(limit, "limit"), ios[i].limit))
+                        continue;
+                json_array_foreach(devices, k, d) {
+                        uint64_t used = json_number(d, ios[i].rate);
+                        char text[VALUE_FORMAT_MAX], with_unit[SAY_MAX * 2];
+
+                        if (!same_text(json_text(d, "device"), json_text(limit, "device")))
+                                continue;
+                        if (ios[i].bytes) /* as the limit itself is written */
+                                (void)value_format_size(used, 1000, text, sizeof(text));
+                        else
+                                (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)used);
+                        (void)snprintf(with_unit, sizeof(with_unit), "%s/s", text);
+                        use_text(b, used, json_number(limit, "actual"), with_unit);
+                }
+        }
+}
+
+/* What is used of what `limit` bounds; measured may be NULL. */
+static void use_of(const json_t *usage, const json_t *measured, const json_t *limit, Buf *b) {
         const char *key = json_text(limit, "limit");
+        const json_t *rates = json_member(measured, "rates");
+        uint64_t bound = json_number(limit, "actual");
+        char text[VALUE_FORMAT_MAX];
 
         for (size_t i = 0; key && i < ARRAY_SIZE(bounded); i++) {
-                uint64_t used, bound = json_number(limit, "actual");
-                char text[VALUE_FORMAT_MAX];
+                uint64_t used;
 
                 if (!STR_EQ(bounded[i].limit, key) || !json_has(usage, bounded[i].usage))
                         continue;
                 used = json_number(usage, bounded[i].usage);
                 if (bounded[i].bytes)
-                        buf_puts(b, value_format_bytes(used, text, sizeof(text)));
+                        (void)value_format_bytes(used, text, sizeof(text));
                 else
-                        buf_printf(b, "%llu", (unsigned long long)used);
-                if (bound > 0)
-                        buf_printf(b, " (%llu%%)", (unsigned long long)num_muldiv(used, 100, bound));
+                        (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)used);
+                use_text(b, used, bound, text);
         }
+        if (same_text(key, "CPUQuota") && json_has(rates, "cpu_permyriad")) {
+                uint64_t used = json_number(rates, "cpu_permyriad");
+
+                /* The limit is in µs of CPU a second. */
+                use_text(b, num_muldiv(used, 100, 1), bound, say_permyriad(used, text));
+        }
+        io_use(rates, limit, b);
 }
 
 static void knob(const json_t *limit, Buf *b) {
@@ -61,7 +111,7 @@ static void origin(const json_t *limit, Buf *b) {
         say_where(b, limit);
 }
 
-static void limit_row(Table *t, const json_t *limit, const json_t *usage) {
+static void limit_row(Table *t, const json_t *limit, const json_t *usage, const json_t *measured) {
         _cleanup_buf_ Buf name = BUF_INIT, from = BUF_INIT, use = BUF_INIT, state = BUF_INIT;
         const char *s = json_text(limit, "state"), *error = json_text(limit, "error"),
                    *cause = json_text(limit, "cause");
@@ -69,7 +119,7 @@ static void limit_row(Table *t, const json_t *limit, const json_t *usage) {
 
         knob(limit, &name);
         origin(limit, &from);
-        use_of(usage, limit, &use);
+        use_of(usage, measured, limit, &use);
         buf_puts(&state, s ? s : "?");
         if (drifts > 0)
                 buf_printf(&state, " (%llu drifts, %llu repairs%s%s)", (unsigned long long)drifts,
@@ -86,22 +136,25 @@ static void limit_row(Table *t, const json_t *limit, const json_t *usage) {
         table_cell(t, STYLE_DIM, buf_str(&from));
 }
 
-static int limits_table(const json_t *limits, const json_t *usage, const View *v) {
+/* of: whose usage and measured are beside the limits; NULL: nobody's. */
+static int limits_table(const json_t *limits, const json_t *of, const View *v) {
+        const json_t *usage = json_member(of, "usage"), *measured = json_member(of, "measured");
+
         _cleanup_(cleanup_table_free) Table *t = table_new();
         const json_t *l;
         size_t i;
 
         if (!t)
                 return -ENOMEM;
-        table_column(t, "LIMIT", 0);
+        table_column(t, "LIMIT", TABLE_CUT);
         table_column(t, "NOW-IN-KERNEL", TABLE_RIGHT);
-        table_column(t, "DESIRED", TABLE_RIGHT);
-        table_column(t, "WANTED-BY-OTHERS", TABLE_RIGHT);
-        table_column(t, "USED", TABLE_RIGHT);
+        table_column(t, "DESIRED", TABLE_RIGHT | TABLE_DROP_LATE);
+        table_column(t, "WANTED-BY-OTHERS", TABLE_RIGHT | TABLE_DROP);
+        table_column(t, "USED", TABLE_RIGHT | TABLE_DROP_LATE);
         table_column(t, "STATE", TABLE_CUT);
-        table_column(t, "ORIGIN", TABLE_CUT_MIDDLE);
-        json_array_foreach(limits, i, l) limit_row(t, l, usage);
-        return table_rows(t) ? table_print(t, v, 2) : 0;
+        table_column(t, "ORIGIN", TABLE_CUT_MIDDLE | TABLE_DROP);
+        json_array_foreach(limits, i, l) limit_row(t, l, usage, measured);
+        return table_rows(t) ? say_left_out(v, table_print(t, v, 2)) : 0;
 }
 
 /* ---- fields ---- */
@@ -265,10 +318,11 @@ static int container(const json_t *o, const View *v) {
         if (problem)
                 say_field(v, "Problem", STYLE_BAD, "%s", problem);
         usage_line(o, v);
+        screen_measured(o, v);
         notes(json_member(o, "notes"), v);
         if (json_array_size(json_member(o, "limits")) > 0) {
                 say_line(v, STYLE_BOLD, "Limits");
-                r = limits_table(json_member(o, "limits"), json_member(o, "usage"), v);
+                r = limits_table(json_member(o, "limits"), o, v);
         } else
                 say_field(v, "Limits", STYLE_DIM, "none of the policy's");
         return r;
@@ -331,6 +385,7 @@ static int tenant(const json_t *o, const View *v) {
                 say_field(v, i == 0 ? "Slices" : "", STYLE_PLAIN, "%s",
                           json_is_string(slice) ? json_string_value(slice) : "?");
         usage_line(o, v);
+        screen_measured(o, v);
         notes(json_member(o, "notes"), v);
         r = sums_table(json_member(o, "limits"), mode && (STR_EQ(mode, "observe") || STR_EQ(mode, "off")), v);
         json_array_foreach(json_member(o, "slice_limits"), i, slice) {
@@ -342,10 +397,7 @@ static int tenant(const json_t *o, const View *v) {
                 hold(slice, v);
                 notes(json_member(slice, "notes"), v);
                 r = limits_table(json_member(slice, "limits"),
-                                 i == 0 && json_array_size(json_member(o, "slices")) == 1
-                                         ? json_member(o, "usage")
-                                         : NULL,
-                                 v);
+                                 i == 0 && json_array_size(json_member(o, "slices")) == 1 ? o : NULL, v);
         }
         return r;
 }

@@ -163,6 +163,71 @@ static void health(const json_t *status, const View *v) {
                   error ? error : "");
 }
 
+/* How often beats came late, and how much: what keeps a guard from acting in time. */
+static void beats(const json_t *status, const View *v) {
+        const json_t *loop = json_member(status, "loop"), *late = json_member(loop, "late_usec");
+        char p50[SAY_MAX], p99[SAY_MAX], max[SAY_MAX], kernel[SAY_MAX];
+
+        if (json_is_object(late))
+                say_field(v, "", STYLE_PLAIN, "%llu beats, late by %s (half of them), %s (99%%), %s at most",
+                          count(loop, "beats"), say_span(json_number(late, "p50"), p50),
+                          say_span(json_number(late, "p99"), p99), say_span(json_number(late, "max"), max));
+        if (json_has(loop, "kernel_bytes"))
+                say_field(v, "", STYLE_PLAIN, "kernel memory %s",
+                          say_size(json_number(loop, "kernel_bytes"), kernel));
+}
+
+static void triggers(const json_t *t, const View *v) {
+        bool bad = json_number(t, "refused") + json_number(t, "lost") > 0;
+
+        if (json_is_object(t))
+                say_field(v, "Triggers", bad ? STYLE_WARN : STYLE_PLAIN,
+                          "%llu on the host, %llu on slices, %llu on containers; %llu refused, %llu lost, "
+                          "fired %llu times",
+                          count(t, "host"), count(t, "slices"), count(t, "containers"), count(t, "refused"),
+                          count(t, "lost"), count(t, "fired"));
+}
+
+static void sampling(const json_t *status, const View *v, uint64_t now) {
+        const json_t *s = json_member(status, "sampling"), *history = json_member(s, "history"),
+                     *books = json_member(s, "books");
+        const char *peaks = json_text(s, "peaks"), *error = json_text(s, "psi_error"),
+                   *unwritten = json_text(books, "error");
+        uint64_t first = json_number(history, "first");
+        char span[SAY_MAX], size[SAY_MAX];
+        bool bad;
+
+        if (!json_is_object(s))
+                return;
+        bad = json_number(s, "fd_failures") > 0;
+        say_field(v, "Sampling", bad ? STYLE_WARN : STYLE_PLAIN,
+                  "%llu hot, %llu cold containers, %llu slices; %llu looks, %llu files read", count(s, "hot"),
+                  count(s, "cold"), count(s, "slices"), count(s, "looks"), count(s, "files"));
+        say_field(v, "", bad ? STYLE_WARN : STYLE_PLAIN,
+                  "%llu fds kept for %llu cgroups, %llu evictions, %llu failures; peaks %s",
+                  count(s, "kept_fds"), count(s, "kept_cgroups"), count(s, "evictions"),
+                  count(s, "fd_failures"), peaks ? peaks : "?");
+        if (error || !json_flag(s, "psi"))
+                say_field(v, "", STYLE_WARN, "no pressure%s%s: boot with psi=1", error ? ": " : "",
+                          error ? error : "");
+        triggers(json_member(s, "triggers"), v);
+        if (json_is_object(history))
+                say_field(v, "History", json_number(history, "dropped") > 0 ? STYLE_WARN : STYLE_PLAIN,
+                          "%s back, %s in %llu chunks, %llu subjects, %llu samples dropped",
+                          say_span(first > 0 && now > first ? now - first : 0, span),
+                          say_size(json_number(history, "bytes"), size), count(history, "chunks"),
+                          count(history, "subjects"), count(history, "dropped"));
+        if (json_is_object(books))
+                say_field(v, "Books",
+                          unwritten || json_number(books, "damaged") > 0 || json_flag(books, "set_aside")
+                                  ? STYLE_BAD
+                                  : STYLE_PLAIN,
+                          "%llu on file, %llu damaged, %llu writes%s%s%s", count(books, "used"),
+                          count(books, "damaged"), count(books, "writes"),
+                          json_flag(books, "set_aside") ? ", an older file was set aside" : "",
+                          unwritten ? ", not written: " : "", unwritten ? unwritten : "");
+}
+
 int screen_status(const json_t *status, const View *v, uint64_t now) {
         uint64_t started = json_number(status, "started");
         const char *version = json_text(status, "version"),
@@ -177,7 +242,9 @@ int screen_status(const json_t *status, const View *v, uint64_t now) {
         policy(status, v);
         holding(status, v);
         host(status, v);
+        sampling(status, v, now);
         health(status, v);
+        beats(status, v);
         return 0;
 }
 
@@ -232,19 +299,37 @@ static void rate_all(const json_t *status, Rating *r) {
         rate(r, json_number(json_member(status, "names"), "pid") == 0, 1, "the names helper does not run");
         rate(r, json_number(json_member(status, "tree"), "watch_failures") > 0, 1,
              "some cgroups are not watched");
+        rate(r, json_number(json_member(status, "tree"), "fd_failures") > 0, 1,
+             "some cgroups were not found for want of file descriptors");
         rate(r, json_number(ledger, "damaged") > 0, 1, "%llu ledger records damaged",
              count(ledger, "damaged"));
+}
+
+/* Measuring goes on without these, but says less than it should. */
+static void rate_sampling(const json_t *status, Rating *r) {
+        const json_t *s = json_member(status, "sampling"), *books = json_member(s, "books");
+        const char *psi = json_text(s, "psi_error"), *error = json_text(books, "error");
+
+        rate(r, psi != NULL, 1, "no pressure can be read (%s)", psi ? psi : "");
+        rate(r, json_number(s, "fd_failures") > 0, 1, "%llu files not opened for want of descriptors",
+             count(s, "fd_failures"));
+        rate(r, json_number(books, "damaged") > 0, 1, "%llu books damaged", count(books, "damaged"));
+        rate(r, json_flag(books, "set_aside"), 1, "the books of an earlier guard could not be used");
+        rate(r, error != NULL, 1, "the books cannot be written (%s)", error ? error : "");
 }
 
 static const char *const code_names[] = { "OK", "WARNING", "CRITICAL", "UNKNOWN" };
 
 int screen_check(const json_t *status, Buf *line) {
         const json_t *c = json_member(status, "counts"), *d = json_member(status, "drift");
+        const json_t *sampling = json_member(status, "sampling"),
+                     *late = json_member(json_member(status, "loop"), "late_usec");
         const char *m = json_text(status, "mode");
         Rating r = { .reasons = BUF_INIT };
         _cleanup_buf_ Buf text = BUF_INIT;
 
         rate_all(status, &r);
+        rate_sampling(status, &r);
         buf_printf(&text, "BAILIFF %s - ", code_names[r.code]);
         if (r.reasons.len > 0)
                 buf_printf(&text, "%s; ", buf_str(&r.reasons));
@@ -259,6 +344,10 @@ int screen_check(const json_t *status, Buf *line) {
                    count(c, "containers"), count(c, "held"), count(c, "unassigned"), count(c, "drifted"),
                    count(c, "holds"), count(c, "advisory"), count(c, "squeezing"), count(d, "found"),
                    count(d, "repaired"), count(d, "fights"));
+        if (json_is_object(sampling))
+                buf_printf(line, " hot=%llu cold=%llu", count(sampling, "hot"), count(sampling, "cold"));
+        if (json_has(late, "p99"))
+                buf_printf(line, " late_p99=%lluus", count(late, "p99"));
         return r.code;
 }
 

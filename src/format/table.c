@@ -245,25 +245,47 @@ size_t table_rows(const Table *t) { return t->n_columns ? t->n_cells / t->n_colu
 
 static bool may_cut(const Column *c) { return c->flags & (TABLE_CUT | TABLE_CUT_MIDDLE); }
 
-/* Takes from the widest that gives way, until it fits or nothing more can give. */
-static void shrink(const Table *t, size_t *widths, size_t available) {
-        size_t total = GAP * (t->n_columns - 1);
+#define LEFT_OUT SIZE_MAX
+
+static size_t least_width(const Column *c, size_t width) {
+        return may_cut(c) ? MIN_OF(width, MAX_OF(text_width(c->header), (size_t)CUT_MIN)) : width;
+}
+
+/* How wide all of them are, `least` as far as they can be cut. */
+static size_t total_width(const Table *t, const size_t *widths, bool least) {
+        size_t total = 0, n = 0;
 
         for (size_t i = 0; i < t->n_columns; i++)
-                total += widths[i];
-        while (total > available) {
+                if (widths[i] != LEFT_OUT) {
+                        total += least ? least_width(&t->columns[i], widths[i]) : widths[i];
+                        n++;
+                }
+        return total + (n > 0 ? GAP * (n - 1) : 0);
+}
+
+/* Leaves out what must be, then takes from the widest that gives way, until it fits or nothing more can give. */
+static int shrink(const Table *t, size_t *widths, size_t available) {
+        size_t total;
+        int left_out = 0;
+
+        for (unsigned flag = TABLE_DROP; flag <= TABLE_DROP_LATE; flag <<= 1)
+                for (size_t i = t->n_columns; i-- > 0 && total_width(t, widths, true) > available;)
+                        if (t->columns[i].flags & flag) {
+                                widths[i] = LEFT_OUT;
+                                left_out++;
+                        }
+        for (total = total_width(t, widths, false); total > available; total--) {
                 size_t widest = SIZE_MAX;
 
                 for (size_t i = 0; i < t->n_columns; i++)
-                        if (may_cut(&t->columns[i]) &&
-                            widths[i] > MAX_OF(text_width(t->columns[i].header), (size_t)CUT_MIN) &&
+                        if (widths[i] != LEFT_OUT && widths[i] > least_width(&t->columns[i], widths[i]) &&
                             (widest == SIZE_MAX || widths[i] > widths[widest]))
                                 widest = i;
                 if (widest == SIZE_MAX)
-                        return;
+                        break;
                 widths[widest]--;
-                total--;
         }
+        return left_out;
 }
 
 /* `pending` are the blanks owed so far: they are paid before text only, so that no line ends in them. */
@@ -289,6 +311,8 @@ static void put_row(const Table *t, const View *v, unsigned indent, const size_t
                 const Column *c = &t->columns[i];
                 _cleanup_buf_ Buf cut = BUF_INIT;
 
+                if (widths[i] == LEFT_OUT)
+                        continue;
                 text_cut(&cut, texts ? texts[i] : c->header, widths[i], v->utf8, c->flags & TABLE_CUT_MIDDLE);
                 if (buf_error(&cut) < 0)
                         out->error = -ENOMEM;
@@ -319,6 +343,7 @@ static char **escaped(const Table *t, const View *v) {
 int table_print(const Table *t, const View *v, unsigned indent) {
         size_t widths[TABLE_COLUMNS_MAX] = {}, rows = table_rows(t);
         _cleanup_buf_ Buf out = BUF_INIT;
+        int left_out = 0;
         char **texts;
 
         if (t->error < 0)
@@ -334,7 +359,7 @@ int table_print(const Table *t, const View *v, unsigned indent) {
                         widths[i] = MAX_OF(widths[i], text_width(texts[k * t->n_columns + i]));
         }
         if (v->width > 0)
-                shrink(t, widths, v->width > indent ? v->width - indent : 0);
+                left_out = shrink(t, widths, v->width > indent ? v->width - indent : 0);
         put_row(t, v, indent, widths, NULL, NULL, &out);
         for (size_t k = 0; k < rows; k++)
                 put_row(t, v, indent, widths, &t->cells[k * t->n_columns], &texts[k * t->n_columns], &out);
@@ -344,5 +369,5 @@ int table_print(const Table *t, const View *v, unsigned indent) {
         if (buf_error(&out) < 0)
                 return -ENOMEM;
         (void)fputs(buf_str(&out), v->out);
-        return 0;
+        return left_out;
 }

@@ -49,6 +49,8 @@ enum {
         TABLE_RIGHT = 1, /* numbers */
         TABLE_CUT = 2, /* gives way, widest first, where the table is wider than the view */
         TABLE_CUT_MIDDLE = 4, /* likewise, keeping both ends */
+        TABLE_DROP = 8, /* is left out, the rightmost first, where cutting is not enough */
+        TABLE_DROP_LATE = 16, /* likewise, after all those */
 };
 
 #define TABLE_COLUMNS_MAX 16
@@ -64,5 +66,6 @@ void table_column(Table *t, const char *header, unsigned flags);
 void table_cell(Table *t, TextStyle style, const char *text);
 void table_cellf(Table *t, TextStyle style, const char *format, ...) _printf_(3, 4);
 size_t table_rows(const Table *t);
-/* Prints header and rows, each after `indent` blanks, no blanks at line ends. 0 or -ENOMEM (nothing printed). */
+/* Prints header and rows, each after `indent` blanks, no blanks at line ends. -ENOMEM (nothing printed), else how many
+ * columns were left out. */
 int table_print(const Table *t, const View *v, unsigned indent);

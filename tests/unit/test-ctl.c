@@ -217,8 +217,18 @@ static void test_check(void **state) {
                 { "{'writer':{'pid':0}}", 2, "the writer helper does not run" },
                 { "{'ledger':{'error':'No space left\\non device'}}", 2, "(No space left\\x0aon device)" },
                 { "{'bus':{'systemd':false}}", 1, "systemd is not connected" },
+                { "{'tree':{'fd_failures':2}}", 1, "for want of file descriptors" },
                 { "{'mode':'observe','host':{'controllers':[]}}", 0, "BAILIFF OK - mode observe" },
                 { "{'host':{'controllers':[]}}", 2, "no cgroup v2 controllers" },
+                { "{'sampling':{'psi':false,'psi_error':null}}", 0, "BAILIFF OK" }, /* none was built in */
+                { "{'sampling':{'psi':false,'psi_error':'Operation not supported'}}", 1,
+                  "WARNING - no pressure can be read (Operation not supported);" },
+                { "{'sampling':{'fd_failures':3}}", 1, "3 files not opened for want of descriptors" },
+                { "{'sampling':{'books':{'damaged':2}}}", 1, "2 books damaged" },
+                { "{'sampling':{'books':{'set_aside':true}}}", 1,
+                  "the books of an earlier guard could not be used" },
+                { "{'sampling':{'books':{'error':'No space left on device'}}}", 1,
+                  "the books cannot be written (No space left on device)" },
         };
 
         (void)state;
@@ -247,15 +257,17 @@ static void test_lists(void **state) {
         page_open(&p);
         assert_int_equal(screen_containers(json_object_get(c, "containers"), NULL, &p.view), 0);
         text = page_close(&p);
-        has(text, "web         acme          docker      ceilings    512M/1G            -     20  drifted\n");
-        has(text, "db\\x1b[31m  compose-shop  docker      ceilings  100M/256M            -      3  hold\n");
-        has(text, "3333        unassigned    containerd  ceilings          -            -      -  kube\n");
+        has(text, "NAME        TENANT        ENGINE      MODE         MEMORY  CPU  PRESSURE  TASKS  STATE\n");
+        has(text,
+            "web         acme          docker      ceilings    512M/1G    -         -     20  drifted\n");
+        has(text, "db\\x1b[31m  compose-shop  docker      ceilings  100M/256M    -         -      3  hold\n");
+        has(text, "3333        unassigned    containerd  ceilings          -    -         -      -  kube\n");
         free(p.text);
         page_open(&p);
         assert_int_equal(screen_tenants(json_object_get(t, "tenants"), &p.view), 0);
         text = page_close(&p);
-        has(text, "acme          gold  ceilings           1  exact     512M/8G            -     20  ok\n");
-        has(text, "compose-shop  -     ceilings           1  advisory     100M            -      -  "
+        has(text, "acme          gold  ceilings           1  exact     512M/8G    -         -     20  ok\n");
+        has(text, "compose-shop  -     ceilings           1  advisory     100M    -         -      -  "
                   "advisory,notes\n");
         free(p.text);
         json_decref(c);
@@ -300,6 +312,175 @@ static void test_show(void **state) {
         free(p.text);
         json_decref(c);
         json_decref(t);
+}
+
+/* A container with all that a guard measures, as a member of acme. */
+static const char measured[] =
+        "{'cgroup':'/tenant.slice/tenant-acme.slice/docker-1111.scope','cgroup_id':11,'engine':'docker',"
+        "'id':'1111','name':'web','tenant':'acme','mode':'ceilings','kind':'container','unit':'x.scope',"
+        "'usage':{'memory_bytes':536870912,'swap_bytes':1048576,'tasks':20,'cpu_usec':1000000},"
+        "'measured':{'time':1700000000000000,'tier':'hot','tier_why':'cpu','sample':{'cpu_throttled_usec':"
+        "3000000,'memory_peak_bytes':805306368,'anon_bytes':104857600},'working_set_bytes':419430400,"
+        "'peak_kind':'reset',"
+        "'rates':{'span_usec':1000000,'cpu_permyriad':3750,'throttled_permyriad':1200,'cpu_some_permyriad':"
+        "4520,'cpu_full_permyriad':0,'memory_some_permyriad':7,'memory_full_permyriad':0,"
+        "'io_some_permyriad':250,'io_full_permyriad':100,'irq_full_permyriad':0,'io_read_bytes':2097152,"
+        "'io_write_bytes':0,'io_read_ops':40,'io_write_ops':0,'devices':[{'device':'8:0','io_read_bytes':1},"
+        "{'device':'254:0','device_name':'vda','io_read_bytes':5000000,'io_write_bytes':0,'io_read_ops':40,"
+        "'io_write_ops':0}]},'baselines':{'cpu':120,'memory':null,'io':90,'days':3},'trigger':true},"
+        "'book':{'cpu_usec':7200000000,'memory_kib_seconds':3774873600,'peak_memory_bytes':1073741824,"
+        "'oom_kills':2},"
+        "'limits':[{'limit':'MemoryMax','device':null,'actual':1073741824,'actual_text':'1G','state':'ok'},"
+        "{'limit':'MemorySwapMax','device':null,'actual':0,'actual_text':'0','state':'ok'},"
+        "{'limit':'CPUQuota','device':null,'actual':500000,'actual_text':'50%','state':'ok'},"
+        "{'limit':'TasksMax','device':null,'actual':40,'actual_text':'40','state':'ok'},"
+        "{'limit':'IOReadBandwidthMax','device':'254:0','device_name':'vda','actual':10000000,'actual_text':"
+        "'10M','state':'ok'},"
+        "{'limit':'IOReadIOPSMax','device':'254:0','device_name':'vda','actual':null,'actual_text':"
+        "'infinity','state':'ok'},"
+        "{'limit':'IOWriteIOPSMax','device':'254:16','actual':100,'actual_text':'100','state':'ok'}]}";
+
+static void test_measured(void **state) {
+        json_t *o = fixture(measured), *list = json_pack("[O]", o);
+        const char *text;
+        Page p;
+
+        (void)state;
+        page_open(&p);
+        assert_int_equal(screen_show(o, &p.view), 0);
+        text = page_close(&p);
+        has(text, "Measured\n     Looks: each second (hot): it uses CPU; the last at ");
+        has(text, "; the kernel wakes us when it stalls\n");
+        has(text, "     Rates: CPU 37.5%, read 2.0M/s (40/s), written 0/s (0/s), over 1s\n");
+        has(text, "  Pressure: cpu some 45.2% full 0%, in calm 1.2% (of 3 days)\n"
+                  "            memory some 0.0% full 0%, in calm not known yet\n"
+                  "            io some 2.5% full 1.0%, in calm 0.9% (of 3 days)\n");
+        has_not(text, "irq");
+        has(text, "    Memory: working set 400M, anonymous 100M, peak since the look before 768M (exact)\n");
+        has(text, " Throttled: by its CPU quota: 12.0% of the periods now, 3s in all\n");
+        has(text, "      Used: CPU 2h, memory 1.00 GiB hours, peak 1.0G, 2 OOM kills\n");
+        has(text, "  MemoryMax                          1G        -                 -   512M (50%)  ok");
+        has(text, "  MemorySwapMax                       0        -                 -           1M  ok");
+        has(text, "  CPUQuota                          50%        -                 -  37.5% (75%)  ok");
+        has(text, "  TasksMax                           40        -                 -     20 (50%)  ok");
+        has(text, "  IOReadBandwidthMax vda            10M        -                 -   5M/s (50%)  ok");
+        has(text, "  IOReadIOPSMax vda            infinity        -                 -         40/s  ok");
+        has(text, "  IOWriteIOPSMax 254:16             100        -                 -            -  ok");
+        free(p.text);
+
+        page_open(&p);
+        p.view.width = 80;
+        assert_int_equal(screen_containers(list, NULL, &p.view), 0);
+        text = page_close(&p);
+        has(text, "MEMORY        CPU   PRESSURE  TASKS  STATE\n");
+        has(text, "512M/1G  37.5%/50%  cpu 45.2%  20/40  ok\n");
+        free(p.text);
+        json_decref(list);
+        json_decref(o);
+}
+
+/* A tenant's books have what its dead used, and what nobody saw. */
+static void test_tenant_books(void **state) {
+        json_t *o =
+                fixture("{'kind':'tenant','name':'acme','sum':'exact','measured':{'rates':{'cpu_permyriad':"
+                        "20000}},'books':{'name':'acme','since':1699999880000000,"
+                        "'book':{'cpu_usec':3600000000},'live':{'cpu_usec':60000000},'ended':{'cpu_usec':"
+                        "3540000000,'ends':7,'starts':6},'unseen':{}}}");
+        const char *text;
+        Page p;
+
+        (void)state;
+        page_open(&p);
+        assert_int_equal(screen_show(o, &p.view), 0);
+        text = page_close(&p);
+        has(text, "     Rates: CPU 200%\n");
+        has(text, "    In all: CPU 1h\n   Running: CPU 1min\n     Ended: CPU 59min, 6 starts, 7 ends\n"
+                  "    Unseen: nothing\n");
+        free(p.text);
+        json_decref(o);
+}
+
+/* No table is wider than the view, whatever is in it. */
+static void test_narrow(void **state) {
+        static const unsigned widths[] = { 40, 80, 100, 200 };
+        json_t *list = json_array();
+
+        (void)state;
+        for (int i = 0; i < 1000; i++) {
+                json_t *o = fixture(measured);
+
+                (void)json_object_set_new(o, "name", json_sprintf("a-long-name-of-a-container-%d\x1b[2J", i));
+                (void)json_object_set_new(o, "tenant", json_sprintf("a-long-name-of-a-tenant-%d", i % 7));
+                (void)json_object_set_new(o, "engine", json_string("containerd"));
+                (void)json_array_append_new(list, o);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(widths); i++) {
+                size_t lines = 0;
+                Page p;
+
+                page_open(&p);
+                p.view.width = widths[i];
+                assert_int_equal(screen_containers(list, NULL, &p.view), 0);
+                assert_int_equal(screen_tenants(list, &p.view), 0);
+                (void)page_close(&p);
+                for (char *line = p.text; *line; line = strchr(line, '\n') + 1) {
+                        *strchr(line, '\n') = '\0';
+                        assert_true(text_width(line) <= widths[i]);
+                        has_not(line, "\x1b");
+                        line[strlen(line)] = '\n';
+                        lines++;
+                }
+                /* and that columns were left out */
+                assert_int_equal(lines, 2 * 1001 + (widths[i] < 97) + (widths[i] < 90));
+                free(p.text);
+
+                page_open(&p); /* fields are not cut, tables are */
+                p.view.width = widths[i];
+                assert_int_equal(screen_show(json_array_get(list, 0), &p.view), 0);
+                (void)page_close(&p);
+                for (char *line = strstr(p.text, "  LIMIT"); *line; line = strchr(line, '\n') + 1) {
+                        *strchr(line, '\n') = '\0';
+                        assert_true(text_width(line) <= widths[i]);
+                        line[strlen(line)] = '\n';
+                }
+                free(p.text);
+        }
+        json_decref(list);
+}
+
+static const char sampling[] =
+        "{'loop':{'rss_bytes':4194304,'cpu_usec':1000,'longest_usec':900,'kernel_bytes':2097152,'beats':77,"
+        "'late_usec':{'last':1,'p50':120,'p99':2500,'max':40000}},"
+        "'sampling':{'hot':2,'cold':5,'slices':1,'looks':900,'files':8000,'kept_fds':20,'kept_cgroups':2,"
+        "'evictions':0,'fd_failures':0,'peaks':'reset','psi':true,'psi_error':null,'triggers':{'host':3,"
+        "'slices':1,'containers':0,'refused':0,'lost':0,'fired':9},'history':{'bytes':1048576,'chunks':4,"
+        "'subjects':8,'first':1699999940000000,'dropped':0},'books':{'used':8,'damaged':0,'set_aside':false,"
+        "'writes':900,'error':null}}}";
+
+static void test_sampling(void **state) {
+        json_t *j = fixture(status_ok), *more = fixture(sampling);
+        _cleanup_buf_ Buf line = BUF_INIT;
+        const char *text;
+        Page p;
+
+        (void)state;
+        assert_int_equal(json_object_update(j, more), 0);
+        page_open(&p);
+        assert_int_equal(screen_status(j, &p.view, NOW), 0);
+        text = page_close(&p);
+        has(text, "  Sampling: 2 hot, 5 cold containers, 1 slices; 900 looks, 8000 files read\n"
+                  "            20 fds kept for 2 cgroups, 0 evictions, 0 failures; peaks reset\n");
+        has(text,
+            "  Triggers: 3 on the host, 1 on slices, 0 on containers; 0 refused, 0 lost, fired 9 times\n");
+        has(text, "   History: 1min back, 1.0M in 4 chunks, 8 subjects, 0 samples dropped\n");
+        has(text, "     Books: 8 on file, 0 damaged, 900 writes\n");
+        has(text, "77 beats, late by 120us (half of them), 2ms (99%), 40ms at most\n");
+        has(text, "kernel memory 2.0M\n");
+        free(p.text);
+        assert_int_equal(screen_check(j, &line), 0);
+        has(buf_str(&line), " fights=0c hot=2 cold=5 late_p99=2500us");
+        json_decref(more);
+        json_decref(j);
 }
 
 static void test_diff(void **state) {
@@ -476,6 +657,8 @@ int main(void) {
                 cmocka_unit_test(test_status),       cmocka_unit_test(test_absent),
                 cmocka_unit_test(test_check),        cmocka_unit_test(test_lists),
                 cmocka_unit_test(test_show),         cmocka_unit_test(test_diff),
+                cmocka_unit_test(test_measured),     cmocka_unit_test(test_tenant_books),
+                cmocka_unit_test(test_narrow),       cmocka_unit_test(test_sampling),
                 cmocka_unit_test(test_events),       cmocka_unit_test(test_doctor),
                 cmocka_unit_test(test_suggest),      cmocka_unit_test(test_suggest_hostile),
                 cmocka_unit_test(test_suggest_many),

@@ -160,6 +160,48 @@ static void test_table(void **state) {
         assert_non_null(strstr(color, "\x1b[1mNAME\x1b[0m  "));
 }
 
+/* Whole columns give way where cutting is not enough, and it is told how many. */
+static void test_left_out(void **state) {
+        static const struct {
+                unsigned width;
+                int left_out;
+                const char *header;
+        } rows[] = {
+                { 0, 0, "NAME                  ENGINE      MODE     MEMORY  STATE\n" },
+                { 56, 0, "NAME                  ENGINE      MODE     MEMORY  STATE\n" },
+                { 44, 0, "NAME      ENGINE      MODE     MEMORY  STATE\n" }, /* cut as far as it goes */
+                { 43, 1, "NAME              ENGINE      MEMORY  STATE\n" },
+                { 31, 2, "NAME              MEMORY  STATE\n" },
+                { 20, 3, "NAME           STATE\n" },
+                { 5, 3, "NAME      STATE\n" },
+        };
+        _cleanup_(cleanup_table_free) Table *t = table_new();
+
+        (void)state;
+        table_column(t, "NAME", TABLE_CUT);
+        table_column(t, "ENGINE", TABLE_DROP);
+        table_column(t, "MODE", TABLE_DROP);
+        table_column(t, "MEMORY", TABLE_RIGHT | TABLE_DROP_LATE);
+        table_column(t, "STATE", 0);
+        table_cell(t, STYLE_PLAIN, "a-database-of-theirs");
+        table_cell(t, STYLE_PLAIN, "containerd");
+        table_cell(t, STYLE_PLAIN, "observe");
+        table_cell(t, STYLE_PLAIN, "7M");
+        table_cell(t, STYLE_PLAIN, "ok");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                View v = { .width = rows[i].width };
+                _cleanup_free_ char *text = NULL;
+                size_t n;
+
+                v.out = open_memstream(&text, &n);
+                assert_non_null(v.out);
+                assert_int_equal(table_print(t, &v, 0), rows[i].left_out);
+                assert_int_equal(fclose(v.out), 0);
+                *(strchr(text, '\n') + 1) = '\0';
+                assert_string_equal(text, rows[i].header);
+        }
+}
+
 static void test_hostile_cells(void **state) {
         _cleanup_(cleanup_table_free) Table *t = table_new();
         _cleanup_free_ char *text = NULL;
@@ -192,7 +234,7 @@ int main(void) {
                 cmocka_unit_test(test_escape), cmocka_unit_test(test_escape_any),
                 cmocka_unit_test(test_width),  cmocka_unit_test(test_cut),
                 cmocka_unit_test(test_table),  cmocka_unit_test(test_hostile_cells),
-                cmocka_unit_test(test_misuse),
+                cmocka_unit_test(test_misuse), cmocka_unit_test(test_left_out),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
