@@ -172,6 +172,7 @@ step "wild spins on two CPUs, for $WINDOW s (CPUQuota 50%)"
 : >$RUN/wild/cpu
 nap 1
 used=$(cg_key "$WILD" cpu.stat usage_usec) start=$EPOCHREALTIME
+bailiffctl top --batch >$RUN/top &
 nap $WINDOW
 used=$((($(cg_key "$WILD" cpu.stat usage_usec) - used) * 1000 / (${EPOCHREALTIME/./} - ${start/./})))
 stretch_end during
@@ -196,6 +197,10 @@ verdict() { printf '  %-8s%s\n' "$1" "$2"; }
 	bailiffctl tenants
 	say containers
 	bailiffctl containers
+	echo "$ bailiffctl top --batch          (while wild spun)"
+	cat $RUN/top
+	say usage
+	bailiffctl usage
 	say show wild
 	# the table of limits, without its last column (which line of which file says so), for the width's sake
 	bailiffctl show wild | sed -n '/^Limits/,/^Last events/{/^L/!p}' | sed 's/ *ORIGIN$//; s/ *policy \/.*//'

@@ -13,7 +13,8 @@
 #   cgroups     cg cg_read cg_key cg_exists slice_path cg_kill
 #   loads       scope service in_cgroup
 #   engines     docker_run docker_rm podman_run rootless
-#   bailiff     guard_start guard_stop guard_log policy_set ctl have_bailiff
+#   bailiff     guard_start guard_stop guard_pid guard_cpu guard_log policy_set ctl have_bailiff
+#   measuring   kernel_values sample_values totals totals_shrunk parts_differ
 
 CGROOT=/sys/fs/cgroup
 
@@ -287,6 +288,10 @@ guard_start() {  # [ARGUMENT...]: the real unit; a point; on failure its log is 
 
 guard_stop() { systemctl stop bailiffd.service; }
 
+guard_pid() { systemctl show --value --property=MainPID bailiffd.service; }
+
+guard_cpu() { cg_key bailiff.slice cpu.stat usage_usec; }  # µs so far, its helpers' too
+
 guard_log() {  # [JOURNALCTL-OPTION...]: the guard's journal of this boot; default one message a line
 	journalctl --sync
 	journalctl --quiet --no-pager --boot --unit=bailiffd.service --output=cat "$@"
@@ -298,6 +303,82 @@ ctl() {  # VERB...: bailiffctl; sets CTL_OUT, CTL_ERR, CTL_STATUS; never ends th
 	CTL_OUT=$(</run/ctl.out)
 	# shellcheck disable=SC2034
 	CTL_ERR=$(</run/ctl.err)
+}
+
+# ---- what the guard measured ------------------------------------------------------------------------
+
+# The files of a cgroup, by the names that the guard's JSON has for what they say, into an associative
+# array. Peaks are not among them: theirs are of an interval.
+kernel_values() {  # ARRAY PATH
+	local -n values_=$1
+	local dir_=$CGROOT/${2#/} key value rest pair resource
+	declare -A names_=([usage_usec]=cpu_usage_usec [user_usec]=cpu_user_usec [system_usec]=cpu_system_usec
+		[nr_periods]=cpu_periods [nr_throttled]=cpu_throttled_periods [throttled_usec]=cpu_throttled_usec
+		[burst_usec]=cpu_burst_usec
+		[anon]=anon_bytes [file]=file_bytes [kernel]=kernel_bytes [shmem]=shmem_bytes
+		[file_dirty]=file_dirty_bytes [file_writeback]=file_writeback_bytes [inactive_file]=inactive_file_bytes
+		[workingset_refault_anon]=refault_anon [workingset_refault_file]=refault_file
+		[pgscan]=pgscan [pgsteal]=pgsteal [pgfault]=pgfault [pgmajfault]=pgmajfault
+		[low]=memory_events_low [high]=memory_events_high [max]=memory_events_max
+		[oom]=memory_events_oom [oom_kill]=memory_events_oom_kill
+		[populated]=populated [frozen]=frozen
+		[rbytes]=io_read_bytes [wbytes]=io_write_bytes [rios]=io_read_ops [wios]=io_write_ops
+		[dbytes]=io_discard_bytes [dios]=io_discard_ops
+		[cost.usage]=io_cost_usage_usec [cost.wait]=io_cost_wait_usec)
+	values_=()
+	while read -r key value; do
+		[ -z "${names_[$key]:-}" ] || values_[${names_[$key]}]=$value
+	done < <(cat "$dir_"/{cpu.stat,memory.stat,memory.events,cgroup.events} 2>/dev/null || :)
+	for pair in io_read_bytes io_write_bytes io_read_ops io_write_ops io_discard_bytes io_discard_ops; do
+		[ ! -e "$dir_/io.stat" ] || values_[$pair]=0
+	done
+	while read -r _ rest; do
+		for pair in $rest; do
+			key=${names_[${pair%%=*}]:-}
+			[ -z "$key" ] || values_[$key]=$((${values_[$key]:-0} + ${pair#*=}))
+		done
+	done < <(cat "$dir_/io.stat" 2>/dev/null || :)
+	while read -r key value; do
+		[ "$key" != max ] || values_[tasks_events_max]=$value
+	done < <(cat "$dir_/pids.events" 2>/dev/null || :)
+	for pair in memory_bytes=memory.current swap_bytes=memory.swap.current tasks=pids.current tasks_peak=pids.peak; do
+		[ ! -e "$dir_/${pair#*=}" ] || values_[${pair%=*}]=$(<"$dir_/${pair#*=}")
+	done
+	for resource in cpu memory io irq; do
+		while read -r key rest; do
+			values_[${resource}_${key}_usec]=${rest##*total=}
+		done < <(cat "$dir_/$resource.pressure" 2>/dev/null || :)
+	done
+}
+
+# What `show --json` in CTL_OUT has measured, likewise.
+sample_values() {  # ARRAY
+	local -n sample_=$1
+	local key value
+	sample_=()
+	while read -r key value; do sample_[$key]=$value; done \
+		< <(jq -r '.measured.sample // {} | to_entries[] | "\(.key) \(.value)"' <<<"$CTL_OUT")
+}
+
+# A tenant's books as a line of JSON, {"book": {}, "live": {}, "ended": {}, "unseen": {}}; nothing while the
+# guard does not answer.
+totals() {  # TENANT
+	ctl usage --json
+	[ $CTL_STATUS != 0 ] || jq -c --arg name "$1" '.tenants[] | select(.name == $name)' <<<"$CTL_OUT"
+}
+
+# The counters of a total that went back between two of these lines, "name: before > after"; nothing is right.
+totals_shrunk() {  # BEFORE AFTER
+	jq -r -n --argjson before "$1" --argjson after "$2" '$before.book | to_entries[]
+		| select((.value | type) == "number" and .value > $after.book[.key])
+		| "\(.key): \(.value) > \($after.book[.key])"'
+}
+
+# The counters of which live + ended + unseen is not the total; nothing is right.
+parts_differ() {  # TOTALS
+	jq -r '. as $b | .book | to_entries[] | select(.key | startswith("peak_") | not)
+		| ($b.live[.key] + $b.ended[.key] + $b.unseen[.key]) as $sum
+		| select($sum != .value) | "\(.key): parts \($sum), total \(.value)"' <<<"$1"
 }
 
 # ---- the end --------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154
 # A tenant whose containers share no cgroup: its sum is apportioned. Shares follow as containers come and
 # go; who uses more than a new share is squeezed, not killed; shares are leases, which a minute
-# without the guard gives back, and a guard that dies and comes again does not let flap.
+# without the guard gives back, and a guard that dies and comes again does not let flap. All of them are at rest or
+# want the same, so shares are equal; that they follow use is measure-share's.
 #
 #   batch.slice                 nobody's slice
 #   ├── one.scope               all three: tenant batch, by path. Sum: 96M of memory, 90 % of a CPU,
@@ -46,6 +47,11 @@ shares() {  # MB CPU TASKS PATH...: all of them have that
 			holds "$path" pids.max "$tasks" || return 1
 	done
 }
+shares_cpu() {  # CPU TASKS PATH...
+	local path cpu=$1 tasks=$2
+	shift 2
+	for path; do holds "$path" cpu.max "$cpu 100000" && holds "$path" pids.max "$tasks" || return 1; done
+}
 seen() {  # PATH: what its files say, for the diagnostics
 	diag "$1: memory $(cg "$1" memory.high) $(cg "$1" memory.max) use $(cg "$1" memory.current)" \
 		"cpu $(cg "$1" cpu.max) tasks $(cg "$1" pids.max)"
@@ -70,27 +76,32 @@ echo 60 >&$size
 wait_for 60 "[[ \$(<\"/proc/\$(pgrep -x dd)/wchan\") = *pipe_w* ]] 2>/dev/null" "it has filled 60M and waits for its reader"
 num "$(cg "$one" memory.current)" '>=' $((60 * MB)) "it uses 60M"
 
-# ---- three: a third each; one uses more than that
+# ---- three: a third each; all use memory, and one more than its third
 
-scope two batch.slice sleep 1000
+holder() {  # NAME: a scope that holds as many MB as it is told, until its dd is killed
+	mkfifo "/run/size.$1" "/run/hold.$1"
+	sleep 100000 <>"/run/hold.$1" &
+	scope "$1" batch.slice -p OOMPolicy=continue \
+		busybox sh -c "exec 3<>/run/size.$1; while read -r mb <&3; do dd if=/dev/zero of=/run/hold.$1 bs=\${mb}M count=1; done"
+}
+holder two
 two=$CG
-scope three batch.slice sleep 1000
+holder three
 three=$CG
-wait_for 30 "shares 32 30000 100 $two $three" "the two that came have a third each"
-is "$(cg "$one" cpu.max)" "30000 100000" "one too, of the CPU"
-is "$(cg "$one" pids.max)" 100 "and of the tasks"
-wait_for 30 "holds $one memory.high $((32 * MB))" "its memory.high is its share"
+wait_for 30 "shares_cpu 30000 100 $one $two $three" "the two that came have a third each of CPU and tasks, one too: all are at rest"
+for name in two three; do echo 30 >"/run/size.$name"; done
+wait_for 60 "[ \"\$(cg $two memory.current)\" -ge $((30 * MB)) ] && [ \"\$(cg $three memory.current)\" -ge $((30 * MB)) ]" "they use 30M each, which makes 120M of 96M"
+wait_for 30 "holds $one memory.high $((32 * MB))" "all want memory: one's memory.high is its third"
 num "$(cg "$one" memory.max)" '>' $((32 * MB)) "but not its memory.max: that would have killed it"
 num "$(cg "$one" memory.max)" '<=' $((80 * MB)) "which is no more than its ceiling"
 wait_for 30 "[ \"\$(state)\" = advisory ]" "without swap it cannot be squeezed: the sum is advisory, and says so"
 seen "$one"
 nap 3
 is "$(cg_key "$one" memory.events oom_kill)" 0 "three seconds later nobody was killed"
-check "its dd still holds the memory" pgrep -x dd
-num "$(cg "$one" memory.current)" '>' $((60 * MB)) "all of it"
+num "$(cg "$one" memory.current)" '>' $((60 * MB)) "it still holds all of it"
 # SIGKILL: whatever else it does above memory.high, the kernel makes it wait
-kill -9 "$(pgrep -x dd)"
-wait_for 30 "shares 32 30000 100 $one $two $three" "it lets go: its memory.max follows its use, a third each"
+pkill -9 -x dd
+wait_for 60 "shares 32 30000 100 $one $two $three" "they let go: memory.max follows use, and at rest all have a third"
 wait_for 30 "[ \"\$(state)\" = apportioned ]" "the sum is apportioned, no longer advisory"
 
 # ---- as they go
