@@ -10,7 +10,7 @@
 #   └── other.scope               tenant b, by path
 #
 # shape: plain
-# timeout: 240   kernels: 6.1 6.12
+# timeout: 240
 
 policy_set <<-EOP
 	[Host]

@@ -10,7 +10,7 @@
 #   └── three.scope
 #
 # shape: plain
-# timeout: 240   kernels: 6.1 6.12
+# timeout: 300   kernels: 6.1 6.12
 
 MB=$((1 << 20))
 
@@ -88,7 +88,7 @@ holder two
 two=$CG
 holder three
 three=$CG
-wait_for 30 "shares_cpu 30000 100 $one $two $three" "the two that came have a third each of CPU and tasks, one too: all are at rest"
+wait_for 90 "shares_cpu 30000 100 $one $two $three" "the two that came have a third each of CPU and tasks, one too: all are at rest"
 for name in two three; do echo 30 >"/run/size.$name"; done
 wait_for 60 "[ \"\$(cg $two memory.current)\" -ge $((30 * MB)) ] && [ \"\$(cg $three memory.current)\" -ge $((30 * MB)) ]" "they use 30M each, which makes 120M of 96M"
 wait_for 30 "holds $one memory.high $((32 * MB))" "all want memory: one's memory.high is its third"
