@@ -30,7 +30,7 @@ is "$(jq '.missing | map(select(test("pressure"))) | length' <<<"$CTL_OUT")" 1 "
 nap 5
 is "$(guard_log | grep -c -i pressure)" 1 "once"
 for verb in top usage containers status; do
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2046,SC2086
 	ctl $verb $([ $verb != top ] || echo --batch)
 	is $CTL_STATUS 0 "bailiffctl $verb goes on without it"
 done
