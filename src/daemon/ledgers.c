@@ -43,13 +43,37 @@ static TenantLedger *ledger_get(Guard *g, const char *tenant) {
         return l;
 }
 
+/* Others that can be written meanwhile, for they have their place, say nothing of those that cannot. */
+static int put(Guard *g, uint32_t *slot, bool *unsaved, const BookRecord *record) {
+        Measure *m = g->measure;
+        int r = bookfile_put(m->books, slot, record);
+
+        if (r < 0 && !*unsaved)
+                m->n_unsaved++;
+        else if (r >= 0 && *unsaved)
+                m->n_unsaved--;
+        *unsaved = r < 0;
+        if (r < 0)
+                m->unsaved_error = r;
+        return r;
+}
+
+int ledgers_error(const Guard *g) {
+        BookFileStats stats;
+
+        if (g->measure->n_unsaved > 0)
+                return g->measure->unsaved_error;
+        bookfile_get_stats(g->measure->books, &stats);
+        return stats.write_error;
+}
+
 static int save_tenant(Guard *g, TenantLedger *l) {
         BookRecord r = { .kind = BOOKFILE_TENANT };
 
         (void)snprintf(r.tenant, sizeof(r.tenant), "%s", l->name);
         r.sum.book = l->book;
         r.sum.ended_below = l->ended_below;
-        return bookfile_put(g->measure->books, &l->slot, &r);
+        return put(g, &l->slot, &l->unsaved, &r);
 }
 
 static const char *tenant_of(const Target *t) { return t->tenant ? t->tenant->name : POLICY_UNASSIGNED; }
@@ -63,7 +87,7 @@ static bool is_below(const Target *t) {
 }
 
 void ledgers_save(Guard *g, Target *t) {
-        const Measured *m = &t->m;
+        Measured *m = &t->m;
         BookRecord r = {
                 .kind = t->container ? BOOKFILE_CONTAINER : BOOKFILE_SLICE,
                 .id = t->id,
@@ -75,8 +99,7 @@ void ledgers_save(Guard *g, Target *t) {
         r.cg.book = m->book;
         r.cg.last = m->last;
         r.cg.baseline = m->baseline;
-        (void)bookfile_put(g->measure->books, &t->m.slot,
-                           &r); /* what fails is in the stats, and written by the next look */
+        (void)put(g, &m->slot, &m->unsaved, &r); /* what fails is counted, and written by the next look */
 }
 
 /* ---- ends ---- */
@@ -115,6 +138,18 @@ static void remember(Guard *g, const Target *t, BookEnd how) {
         };
 }
 
+/*
+ * What `slot` has on file is in the tenant's record from now on. Where there is no room for that, it gets the room of what
+ * it has taken in: two records of the same would count twice after a restart.
+ */
+static void save_fold(Guard *g, TenantLedger *l, uint32_t *slot) {
+        int r = save_tenant(g, l);
+
+        (void)bookfile_drop(g->measure->books, slot);
+        if (r < 0)
+                (void)save_tenant(g, l);
+}
+
 static void fold(Guard *g, const char *tenant, uint64_t cgroup_id, const Book *b, bool below,
                  uint32_t *slot) {
         TenantLedger *l = ledger_get(g, tenant);
@@ -123,8 +158,7 @@ static void fold(Guard *g, const char *tenant, uint64_t cgroup_id, const Book *b
                 return; /* no memory: it stays in its record on file, an orphan for the next guard */
         if (book_tenant_fold(&l->book, token_of(cgroup_id, b), b) && below)
                 book_add(&l->ended_below, b);
-        if (save_tenant(g, l) == 0)
-                (void)bookfile_drop(g->measure->books, slot);
+        save_fold(g, l, slot);
 }
 
 void ledgers_fold(Guard *g, Target *t, BookEnd how, bool moves) {
@@ -147,8 +181,7 @@ static void fold_slice(Guard *g, const char *tenant, uint64_t cgroup_id, const B
         if (!l)
                 return;
         (void)book_tenant_fold_slice(&l->book, token_of(cgroup_id, b), b);
-        if (save_tenant(g, l) == 0)
-                (void)bookfile_drop(g->measure->books, slot);
+        save_fold(g, l, slot);
 }
 
 void ledgers_fold_slice(Guard *g, Target *t) {

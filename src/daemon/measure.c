@@ -401,7 +401,7 @@ static void look_at_ourselves(Guard *g, usec_t now) {
 
 void measure_beat(Guard *g, usec_t now, usec_t late) {
         Measure *m = g->measure;
-        BookFileStats books;
+        int books = ledgers_error(g);
         size_t i = 0;
         Parent *p;
 
@@ -411,13 +411,12 @@ void measure_beat(Guard *g, usec_t now, usec_t late) {
         look_at_ourselves(g, now);
         while ((p = map_next(&m->parents, &i)))
                 parent_look(p, now);
-        bookfile_get_stats(m->books, &books);
-        if (books.write_error < 0 && !m->books_told)
+        if (books < 0 && !m->books_told)
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the books in %s cannot be written (%s): a restart of the guard would lose what was "
                          "counted since",
-                         g->config.run_dir, strerror(-books.write_error));
-        m->books_told = books.write_error < 0;
+                         g->config.run_dir, strerror(-books));
+        m->books_told = books < 0;
         tell_troubles(g, 0);
         measure_due_now(g);
 }
@@ -519,6 +518,7 @@ void measure_close(Guard *g, Target *t) {
         demand_deinit(&m->demand);
         fd_close(m->pin);
         free(m->was_tenant);
+        g->measure->n_unsaved -= m->unsaved;
         *m = (Measured){ .pin = -1 };
 }
 

@@ -48,6 +48,7 @@ typedef struct Measured {
         Demand demand;
         uint32_t history; /* NO_HISTORY: not in there */
         uint32_t slot; /* of the books' file */
+        bool unsaved; /* its last record could not be written */
         bool born; /* it began under our eyes */
         bool read_out; /* it was empty when it was last looked at, in full: nothing can come after */
         char *was_tenant; /* whose an earlier run of the guard had it, until its tenant is known; NULL */
@@ -75,6 +76,7 @@ typedef struct TenantLedger {
         TenantBook book;
         Book ended_below; /* of book.ended: what lived in its own slices */
         uint32_t slot;
+        bool unsaved; /* its last record could not be written */
 } TenantLedger;
 
 /* The container that ended, for those who ask a moment later. */
@@ -108,6 +110,8 @@ typedef struct Measure {
         Map ledgers; /* tenant's name → TenantLedger */
         Map saved; /* cgroup id → BookRecord of an earlier run, until it appears */
         BookFile *books;
+        size_t n_unsaved; /* records that could not be written, */
+        int unsaved_error; /* and why not */
         History *history;
         Ended *ended; /* ring */
         size_t ended_head, n_ended;
@@ -154,6 +158,8 @@ void ledgers_close(Guard *g);
 void ledgers_fold(Guard *g, Target *t, BookEnd how, bool moves);
 void ledgers_fold_slice(Guard *g, Target *t);
 void ledgers_save(Guard *g, Target *t);
+/* Negative errno while something that should be on file is not. */
+int ledgers_error(const Guard *g);
 /* Goes on where an earlier run of the guard was with this cgroup; false: it knew nothing. */
 bool ledgers_adopt(Guard *g, Target *t);
 void ledgers_fold_orphans(Guard *g);

@@ -258,6 +258,7 @@ json_t *render_sampling(Guard *g) {
         size_t hot = 0, cold = 0, slices = 0, i = 0;
         json_t *o = json_object(), *x;
         HistoryStats history;
+        int error = ledgers_error(g);
         BookFileStats books;
         MeterStats meter;
         Target *t;
@@ -304,7 +305,7 @@ json_t *render_sampling(Guard *g) {
         json_set_int(x, "damaged", books.n_damaged);
         json_set_bool(x, "set_aside", books.set_aside);
         json_set_int(x, "writes", books.n_writes);
-        json_set_text(x, "error", books.write_error < 0 ? strerror(-books.write_error) : NULL);
+        json_set_text(x, "error", error < 0 ? strerror(-error) : NULL);
         (void)json_object_set_new(o, "books", x);
         return o;
 }
