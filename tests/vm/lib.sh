@@ -8,13 +8,14 @@
 # A fork costs 10-30 ms here and `docker run` five seconds. So: files are read with $(<file) or
 # cg_read, time passes in `nap` (a read that times out), and conditions are bash, not pipelines.
 #
-#   points      ok not_ok is isnt like unlike num check wait_for skip diag done_testing
+#   points      ok not_ok is isnt like unlike num check wait_for wait_rest skip diag done_testing
 #   time        nap until_true elapsed
-#   cgroups     cg cg_read cg_key cg_exists slice_path cg_kill
-#   loads       scope service in_cgroup
+#   cgroups     cg cg_read cg_key cg_limit cg_exists slice_path cg_kill
+#   loads       scope service in_cgroup load_ready go rest noise_pair noise_policy
 #   engines     docker_run docker_rm podman_run rootless
 #   bailiff     guard_start guard_stop guard_pid guard_cpu guard_log policy_set ctl have_bailiff
-#   measuring   kernel_values sample_values totals totals_shrunk parts_differ
+#   judging     acts wait_for_act no_acts why_says leases
+#   measuring   kernel_values sample_values totals totals_shrunk parts_differ mark measure limit_tree
 
 CGROOT=/sys/fs/cgroup
 
@@ -38,8 +39,9 @@ not_ok() {  # TEXT [DIAGNOSTIC...]: a point that failed
 }
 
 diag() {  # LINE...: a comment in the output; lines may hold newlines
-	local line
-	while IFS= read -r line; do echo "# $line"; done < <(printf '%s\n' "$@")
+	local line text
+	printf -v text '%s\n' "$@"
+	while IFS= read -r line; do echo "# $line"; done <<<"${text%$'\n'}"
 }
 
 is() {  # GOT WANTED TEXT: equal strings
@@ -126,6 +128,40 @@ wait_for() {  # SECONDS CONDITION TEXT: a point; says how long it took
 	fi
 }
 
+# A share follows use, and nobody is at rest who was throttled in the last 20 s or whose use has not faded yet
+# (src/core/demand.h). How long they work before that depends on the machine, so what is allowed counts from when
+# the last of them used CPU time: those 20 s, a cold one's turn to be looked at, and some for shares to settle.
+REST_SECONDS=45 REST_WORK_SECONDS=120
+wait_rest() {  # CONDITION TEXT PATH...: a point, for what holds when these cgroups are at rest
+	local condition=$1 text=$2 start=$EPOCHREALTIME since=$EPOCHREALTIME why='' used before='' path stat
+	shift 2
+	until eval "$condition"; do
+		used=''
+		for path; do
+			cg_read stat "$path" cpu.stat
+			used+=${stat%%$'\n'*}/
+		done
+		[ "$used" = "$before" ] || since=$EPOCHREALTIME before=$used
+		if ((${EPOCHREALTIME/[.,]/} - ${since/[.,]/} > REST_SECONDS * 1000000)); then
+			why="not within $REST_SECONDS s of rest: $condition"
+		elif ((${since/[.,]/} - ${start/[.,]/} > REST_WORK_SECONDS * 1000000)); then
+			why="they still work after $REST_WORK_SECONDS s"
+		fi
+		[ -z "$why" ] || break
+		nap 0.2
+	done
+	if [ -z "$why" ]; then
+		ok "$text"
+		diag "after $(elapsed "$start") s, $(elapsed "$since") s of rest"
+		return
+	fi
+	not_ok "$text" "$why"
+	for path; do
+		diag "$path: memory $(cg "$path" memory.high) $(cg "$path" memory.max) use $(cg "$path" memory.current)" \
+			"cpu $(cg "$path" cpu.max) tasks $(cg "$path" pids.max)" "$(cg "$path" cpu.stat)"
+	done
+}
+
 # ---- cgroups: PATH is relative to the root, as in /proc/PID/cgroup; a leading slash does not matter
 
 cg() {  # PATH FILE: prints the file, or "gone"
@@ -146,6 +182,17 @@ cg_key() {  # PATH FILE KEY: the number after KEY in a file of "key value" lines
 		value=0
 	done 2>/dev/null <"$CGROOT/${1#/}/$2" || :
 	printf '%s\n' "${value:-0}"
+}
+
+# PID 1 enables and disables controllers as its units want them, so files of limits come and go with no
+# limit being changed: what compares limits takes a missing file for what the kernel does without it.
+declare -A LIMIT_DEFAULTS=([memory.min]=0 [memory.low]=0 [memory.high]=max [memory.max]=max [memory.swap.max]=max
+	[memory.oom.group]=0 [cpu.max]='max 100000' [cpu.max.burst]=0 [cpu.weight]=100 [pids.max]=max
+	[io.max]='' [io.weight]='default 100' [io.latency]='')
+cg_limit() {  # VARIABLE PATH FILE: what the file of a limit says, or its default; or "gone", as the cgroup is
+	printf -v "$1" gone
+	[ ! -e "$CGROOT/${2#/}/$3" ] || cg_read "$@"
+	[ "${!1}" != gone ] || ! cg_exists "$2" || printf -v "$1" '%s' "${LIMIT_DEFAULTS[$3]}"
 }
 
 cg_exists() { [ -d "$CGROOT/${1#/}" ]; }
@@ -195,6 +242,100 @@ in_cgroup() {  # PATH COMMAND...: runs in an existing cgroup, in the foreground;
 		echo $BASHPID >"$CGROOT/${path#/}/cgroup.procs"
 		exec "$@"
 	)
+}
+
+# ---- loads that measure, and loads that hurt --------------------------------------------------------
+
+# tools/*.c, staged. They write to files of these names in LOADS, which containers started WITH_TOOLS reach, too:
+#   scope web tenant-web.slice "$VICTIM" -o "$LOADS/web" cpu
+#   load_ready web
+# shellcheck disable=SC2034
+VICTIM=/usr/lib/bailiff/test/victim
+# shellcheck disable=SC2034
+HOG=/usr/lib/bailiff/test/hog
+# shellcheck disable=SC2034
+REFLEX=/usr/lib/bailiff/test/reflex
+LOADS=/run/loads
+mkdir -p $LOADS
+declare -A LOAD_PID=() LOAD_CG=()
+
+load_ready() {  # NAME: waits until the victim or hog that was just started (in CG) is ready; it can be told then
+	LOAD_CG[$1]=$CG
+	until_true 60 "grep -qs '^ready' '$LOADS/$1'" || not_ok "$1 is ready"
+	read -r "LOAD_PID[$1]" <"$CGROOT/${CG#/}/cgroup.procs"
+}
+
+go() {  # NAME...: hogs begin
+	local name
+	for name; do kill -USR1 "${LOAD_PID[$name]}"; done
+}
+
+rest() {  # NAME...: hogs rest, and give their memory back
+	local name
+	for name; do kill -USR2 "${LOAD_PID[$name]}" || :; done
+}
+
+# Notes how a victim has been served since its mark before; sets ASKED, DONE, P50, P99, MAX (µs), and SERVED, the
+# per mille of requests that were. A victim that is stuck in a request answers when that is over. No fork in it (nor in measure
+# and diag): it works where nobody can.
+mark() {  # VICTIM
+	local before
+	last_mark "$1"
+	before=$MARK
+	kill -USR1 "${LOAD_PID[$1]}"
+	until_true 30 "last_mark '$1'; [ '$before' != \"\$MARK\" ]" || not_ok "$1 answers a mark"
+	# shellcheck disable=SC2034
+	read -r _ _ _ ASKED _ DONE _ P50 _ P99 _ MAX _ <<<"${MARK:-mark 0 asked 0 done 0 p50 0 p99 0 max 0}"
+	SERVED=$((DONE * 1000 / (ASKED > 0 ? ASKED : 1)))
+}
+
+last_mark() {  # VICTIM: its last line of a mark, in MARK
+	local line
+	MARK=''
+	while read -r line; do [[ $line != mark* ]] || MARK=$line; done <"$LOADS/$1"
+}
+
+measure() {  # VICTIM SECONDS TEXT: how it is served in the next so many seconds, as mark; prints it
+	mark "$1"
+	nap "$2"
+	mark "$1"
+	diag "$1 $3: served $DONE of $ASKED, p50 $((P50 / 1000)) ms, p99 $((P99 / 1000)) ms, max $((MAX / 1000)) ms"
+}
+
+# The usual trouble, in scopes: web serves requests that need 40 % of a CPU, in tenant-web.slice; spin has 16 threads and
+# twenty times the weight, in tenant-spin.slice, and is idle until `go spin`. Sets SPIN and WEB, their cgroups.
+noise_pair() {  # [OPTION-OF-HOG...]
+	systemctl set-property --runtime tenant-spin.slice CPUWeight=2000
+	scope web tenant-web.slice -p CPUWeight=100 "$VICTIM" -p 40 -s 600 -o $LOADS/web cpu
+	load_ready web
+	# shellcheck disable=SC2034
+	WEB=$CG
+	scope spin tenant-spin.slice -p CPUWeight=100 "$HOG" -i -n 16 -s 600 "$@" -o $LOADS/spin cpu
+	load_ready spin
+	# shellcheck disable=SC2034
+	SPIN=$CG
+}
+
+# A policy for it: web is guaranteed 60 % of a CPU, nothing waits longer than it must. More lines of [Host]; of the others on stdin.
+noise_policy() {  # [LINE-OF-HOST...] <<EOF
+	{
+		printf '%s\n' '[Host]' Mode=enforce StartupGraceSec=0 MaxThrottled=100% "$@" '' \
+			'[Defaults]' PressureWindowSec=2s '' \
+			'[Tenant web]' Match=slice=tenant-web.slice CPUGuarantee=60% '' \
+			'[Tenant spin]' Match=slice=tenant-spin.slice
+		cat
+	} | policy_set
+}
+
+# Every file of a subtree that can be read and written and is no count or action: what anybody has set there.
+# Compare two of them: nothing was left behind.
+limit_tree() {  # [PATH...]: "path/file:value" lines, sorted; of the whole tree if none is given
+	local path dirs=()
+	for path in "${@:-/}"; do dirs+=("$CGROOT/${path#/}"); done
+	{
+		find "${dirs[@]}" -type f -perm -u=rw ! -name cgroup.procs ! -name cgroup.threads ! -name '*.pressure' \
+			! -name '*.peak' -exec grep -sH '' {} + || :
+	} | sed "s,^$CGROOT/*,/," | sort
 }
 
 # ---- engines --------------------------------------------------------------------------------------
@@ -303,6 +444,53 @@ ctl() {  # VERB...: bailiffctl; sets CTL_OUT, CTL_ERR, CTL_STATUS; never ends th
 	CTL_OUT=$(</run/ctl.out)
 	# shellcheck disable=SC2034
 	CTL_ERR=$(</run/ctl.err)
+}
+
+# ---- what the guard judged ----------------------------------------------------------------------------
+
+# The guard's acts so far, oldest first: "ID KIND CONTAINER WHY LIMIT=TO,...", "would:KIND" for what was only noted.
+# With a regular expression only lines that match it.
+acts() {  # [REGEX]
+	ctl events --json
+	jq -r '.events[] | select(.judged) | "\(.id) \(if .judged.would then "would:" else "" end)\(.kind) \(.container // "-") "
+		+ "\(.judged.why) \([.judged.values[]? | "\(.limit)=\(.to_text)"] | join(","))"' <<<"$CTL_OUT" |
+		grep -E -e "${1:-.}" || :
+}
+
+# Waits until there is an act that matches; a point. SINCE (an $EPOCHREALTIME): says how long after that the first one was,
+# by its own time: asking takes seconds where others take the CPU.
+wait_for_act() {  # SECONDS REGEX TEXT [SINCE]
+	local id time end=$((SECONDS + $1))
+	until [ -n "$(acts "$2")" ]; do
+		if [ $SECONDS -ge $end ]; then
+			not_ok "$3" "not within $1 s: $2" "$(acts)"
+			return 0
+		fi
+		nap 1 # asking more often is a load of its own
+	done
+	ok "$3"
+	[ $# -ge 4 ] || return 0
+	acts "$2" >/run/acts
+	read -r id _ </run/acts
+	time=$(jq ".events[] | select(.id == $id) | .time" <<<"$CTL_OUT")
+	diag "after $(((time - ${4/[.,]/}) / 1000)) ms, event $id"
+}
+
+# Nobody was held back, stopped or killed, not even in thought; a point. NAME: `why` of it is printed, and says REGEX.
+no_acts() {  # TEXT [NAME REGEX]
+	is "$(acts ' (would:)?(throttle|freeze|stop|kill) ')" "" "$1: nobody is held back"
+	[ $# = 1 ] || why_says "$2" "$3" "$1: why says so"
+}
+
+why_says() {  # NAME REGEX TEXT
+	ctl why "$1"
+	like "$CTL_OUT" "$2" "$3"
+	diag "$CTL_OUT$CTL_ERR"
+}
+
+leases() {  # prints how many throttles and freezes stand
+	ctl status --json
+	jq '.leases.limits + .leases.frozen' <<<"$CTL_OUT"
 }
 
 # ---- what the guard measured ------------------------------------------------------------------------

@@ -27,7 +27,7 @@ kernel() {
 	for path in $slice "$one"; do
 		for file in memory.min memory.low memory.high memory.max memory.swap.max memory.oom.group pids.max \
 			cpu.max cpu.max.burst cpu.weight io.max; do
-			cg_read value "$path" $file
+			cg_limit value "$path" $file
 			echo "${path##*/} $file: $value"
 		done
 	done
@@ -39,7 +39,7 @@ systemd() {
 		-name '*.conf' -path '*one.scope*' -o -name '*.conf' -path '*tenant-a.slice*' 2>/dev/null | sort || :
 }
 as_before() {  # TEXT
-	wait_for 30 "[ \"\$(kernel)\" = \"\$kernel_before\" ]" "$1: every kernel file is as before"
+	wait_for 30 "[ \"\$(kernel)\" = \"\$kernel_before\" ]" "$1: every limit of the kernel is as before"
 	wait_for 30 "[ \"\$(systemd)\" = \"\$systemd_before\" ]" "$1: and every property, and no drop-in is left"
 	[ "$(kernel)$(systemd)" = "$kernel_before$systemd_before" ] ||
 		diag "$(diff <(echo "$kernel_before$systemd_before") <(kernel; systemd))"

@@ -85,7 +85,7 @@ guard_start
 start_worker one
 start_worker two
 start_worker three
-wait_for 40 equal "at rest all have a third"
+wait_rest equal "at rest all have a third" $ONE $TWO $THREE
 
 # ---- two busy, one idle
 
@@ -124,7 +124,7 @@ num $MOST '<=' 90000 "in all this the kernel never held more than the sum: $MOST
 
 # As fast as memory.max of an equal share allows: whoever asks for more than that at once is killed, lent or not.
 echo "hold 27" >&$one
-wait_for 40 "[[ \$(cg $ONE memory.high) -ge $((56 * MB)) ]]" "one uses 27M of its 32M, and gets what the others leave"
+wait_for 90 "[[ \$(cg $ONE memory.high) -ge $((56 * MB)) ]]" "one uses 27M of its 32M, and gets what the others leave"
 diag "memory.high $(cg $ONE memory.high) $(cg $TWO memory.high) $(cg $THREE memory.high), memory.max $(cg $ONE memory.max) $(cg $TWO memory.max) $(cg $THREE memory.max)"
 echo "hold 50" >&$one
 wait_for 40 "[[ \$(cg $ONE memory.current) -ge $((50 * MB)) ]]" "it uses 50M"

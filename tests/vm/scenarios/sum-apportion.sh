@@ -88,7 +88,8 @@ holder two
 two=$CG
 holder three
 three=$CG
-wait_for 90 "shares_cpu 30000 100 $one $two $three" "the two that came have a third each of CPU and tasks, one too: all are at rest"
+wait_rest "shares_cpu 30000 100 $one $two $three" "the two that came have a third each of CPU and tasks, one too: all are at rest" \
+	"$one" "$two" "$three"
 for name in two three; do echo 30 >"/run/size.$name"; done
 wait_for 60 "[ \"\$(cg $two memory.current)\" -ge $((30 * MB)) ] && [ \"\$(cg $three memory.current)\" -ge $((30 * MB)) ]" "they use 30M each, which makes 120M of 96M"
 wait_for 30 "holds $one memory.high $((32 * MB))" "all want memory: one's memory.high is its third"
@@ -101,13 +102,14 @@ is "$(cg_key "$one" memory.events oom_kill)" 0 "three seconds later nobody was k
 num "$(cg "$one" memory.current)" '>' $((60 * MB)) "it still holds all of it"
 # SIGKILL: whatever else it does above memory.high, the kernel makes it wait
 pkill -9 -x dd
-wait_for 60 "shares 32 30000 100 $one $two $three" "they let go: memory.max follows use, and at rest all have a third"
+wait_rest "shares 32 30000 100 $one $two $three" "they let go: memory.max follows use, and at rest all have a third" \
+	"$one" "$two" "$three"
 wait_for 30 "[ \"\$(state)\" = apportioned ]" "the sum is apportioned, no longer advisory"
 
 # ---- as they go
 
 cg_kill "$three"
-wait_for 30 "shares 48 45000 150 $one $two" "three went: a half each"
+wait_rest "shares 48 45000 150 $one $two" "three went: a half each" "$one" "$two"
 
 # ---- the guard dies and comes again at once
 
@@ -145,7 +147,7 @@ for path in "$one" "$two"; do
 	is "$(cg "$path" memory.max)" $((80 * MB)) "but its own ceiling, which is policy, stays"
 done
 guard_start
-wait_for 30 "shares 48 45000 150 $one $two" "the guard is back, and the shares"
+wait_rest "shares 48 45000 150 $one $two" "the guard is back, and the shares" "$one" "$two"
 cg_kill "$two"
 wait_for 30 "shares 80 90000 300 $one && holds $one memory.high max" "the last one has it all"
 is "$(state)" exact "exact again"

@@ -16,13 +16,10 @@
 MB=$((1 << 20))
 SUM=$((100000000 / 4096 * 4096))
 SPIN='while :; do :; done'
-limits() {  # PATH: what a kernel file says of each limit that the sum has
+limits() {  # PATH: what the kernel does of each limit that the sum has
 	local file text='' value
 	for file in memory.max memory.high memory.swap.max cpu.max cpu.weight pids.max; do
-		cg_read value "$1" "$file"
-		# the slice's quota brings the cpu controller, and with it the files and their defaults
-		[ "$file=$value" != cpu.max=gone ] || value="max 100000"
-		[ "$file=$value" != cpu.weight=gone ] || value=100
+		cg_limit value "$1" "$file"
 		text+="$file=$value "
 	done
 	echo "$text"

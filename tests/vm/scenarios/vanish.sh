@@ -4,7 +4,7 @@
 # about a scope that is gone with the slice above it).
 #
 #   system.slice                    \
-#   tenant.slice                     > their limit files are the same before and after
+#   tenant.slice                     > their limits are the same before and after
 #   ├── tenant-a.slice              /  tenant a, by slice
 #   │   └── v<n>.scope                 lives for as long as `true` runs
 #   └── docker-<64 hex>.scope          no unit; made and removed in a row
@@ -15,12 +15,16 @@
 
 SECONDS_OF_STORM=20
 
-# Every limit file of the root's children, of what is in system.slice, and of the tenant's slices.
+# Every limit of the root's children, of what is in system.slice, and of the tenant's slices.
 # (Counters are no limits; what a scope holds that comes and goes is its own.)
 limits() {
-	local file
-	for file in "$CGROOT"/{*,system.slice/*.service,tenant.slice/*.slice,docker}/{memory.{min,low,high,max,swap.max},cpu.{max,max.burst,weight},pids.max,io.{max,weight,latency}}; do
-		[ ! -e "$file" ] || printf '%s %s\n' "${file#"$CGROOT/"}" "$(<"$file")"
+	local dir file value
+	for dir in "$CGROOT"/{*/,system.slice/*.service/,tenant.slice/*.slice/}; do
+		dir=${dir#"$CGROOT"}
+		for file in memory.{min,low,high,max,swap.max} cpu.{max,max.burst,weight} pids.max io.{max,weight,latency}; do
+			cg_limit value "$dir" $file
+			printf '%s%s %s\n' "$dir" $file "$value"
+		done
 	done
 }
 policy() {  # TASKS
@@ -49,7 +53,7 @@ wait_for 30 '[ "$(cg $CG pids.max)" = 40 ]' "the scope that stays is held"
 wait_for 30 '[ "$(systemctl show --value --property=TasksMax stay.scope)" = 40 ]' "systemd is told"
 pid=$(systemctl show --value --property=MainPID bailiffd.service)
 before=$(limits)
-num "$(wc -l <<<"$before")" '>' 20 "limit files of ancestors are looked at: $(wc -l <<<"$before")"
+num "$(wc -l <<<"$before")" '>' 20 "limits of ancestors are looked at: $(wc -l <<<"$before")"
 
 # ---- a cgroup with a scope's name that no unit owns: PID 1 will answer with tenant.slice
 
@@ -60,7 +64,7 @@ nap 3 # for all that it may want to ask
 ctl show "/tenant.slice/docker-$id.scope" --json
 is "$(jq -c '[.unit, ([.limits[].state] | unique[])]' <<<"$CTL_OUT")" '[null,"kernel-only"]' "in the kernel only: nobody else's unit is told"
 rmdir "$CGROOT/tenant.slice/docker-$id.scope"
-is "$(diff <(printf '%s\n' "$before") <(limits) || :)" "" "no limit file of an ancestor has changed"
+is "$(diff <(printf '%s\n' "$before") <(limits) || :)" "" "no limit of an ancestor has changed"
 
 # ---- the storm
 
@@ -109,7 +113,7 @@ is "$CTL_STATUS" 0 "the guard loads a policy still"
 wait_for 20 '[ "$(cg tenant.slice/tenant-a.slice/stay.scope pids.max)" = 40 ]' "and holds the scope that stays"
 is "$(systemctl show --value --property=MainPID bailiffd.service)" "$pid" "it is the same process"
 after=$(limits)
-is "$(diff <(printf '%s\n' "$before") <(printf '%s\n' "$after") || :)" "" "no limit file of an ancestor, of system.slice or of the tenant's slice has changed"
+is "$(diff <(printf '%s\n' "$before") <(printf '%s\n' "$after") || :)" "" "no limit of an ancestor, of system.slice or of the tenant's slice has changed"
 is "$(systemctl show --value --property=MemoryMax,TasksMax tenant-a.slice tenant.slice system.slice | sort -u)" "$(printf '\ninfinity')" \
 	"nor a property of theirs"
 is "$(compgen -G '/run/systemd/system.control/*.slice.d/*' || :)" "" "no drop-in was left for a slice"
