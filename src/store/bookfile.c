@@ -23,6 +23,7 @@
 
 #include "bookfile.h"
 #include "bookslot.h"
+#include "bytes.h"
 #include "fdio.h"
 
 #define FILE_NAME "books"
@@ -113,9 +114,9 @@ static int slot_read(const BookFile *f, uint32_t slot, BookRecord *ret) {
 static void make_header(const BookFile *f, Header *h) {
         *h = (Header){};
         memcpy(h->magic, magic, sizeof(magic));
-        bookslot_put_le(h->version, sizeof(h->version), VERSION);
-        bookslot_put_le(h->slot_bytes, sizeof(h->slot_bytes), BOOKSLOT_BYTES);
-        bookslot_put_le(h->shape, sizeof(h->shape), bookslot_shape());
+        bytes_put_le(h->version, sizeof(h->version), VERSION);
+        bytes_put_le(h->slot_bytes, sizeof(h->slot_bytes), BOOKSLOT_BYTES);
+        bytes_put_le(h->shape, sizeof(h->shape), bookslot_shape());
         memcpy(h->boot_id, f->boot_id, sizeof(h->boot_id));
 }
 

@@ -13,11 +13,11 @@
  * ninth byte is a whole one, so that none takes more than nine: with that the worst case of
  * each kind fits a slot (static assertions below), and a usual one takes a third of it.
  * Fields have no numbers of their own, their order is the format, and its names are hashed
- * into the shape. Checksums are FNV-1a, 64 bit: against torn and truncated files and
- * editors, no more.
+ * into the shape. Checksums are those of bytes.h.
  */
 
 #include "bookslot.h"
+#include "bytes.h"
 
 /* What is kept of a sample. */
 static const SampleField kept[] = {
@@ -57,29 +57,6 @@ _Static_assert(BOOKSLOT_HEAD + WHO_BYTES + BOOK_BYTES + SAMPLE_BYTES + BASELINE_
 _Static_assert(BOOKSLOT_HEAD + WHO_BYTES + TENANT_BYTES <= BOOKSLOT_BYTES, "any tenant fits");
 
 /* ---- bytes ---- */
-
-void bookslot_put_le(uint8_t *to, size_t n, uint64_t v) {
-        for (size_t i = 0; i < n; i++)
-                to[i] = (uint8_t)(v >> 8 * i);
-}
-
-static uint64_t get_le(const uint8_t *from, size_t n) {
-        uint64_t v = 0;
-
-        for (size_t i = 0; i < n; i++)
-                v |= (uint64_t)from[i] << 8 * i;
-        return v;
-}
-
-#define FNV_BASIS UINT64_C(0xcbf29ce484222325)
-
-static uint64_t fnv1a(uint64_t h, const void *data, size_t n) {
-        const uint8_t *p = data;
-
-        for (size_t i = 0; i < n; i++)
-                h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-        return h;
-}
 
 /*
  * A record being written into a slot, or read out of one: the same walk over its fields does both, so that they cannot
@@ -235,20 +212,21 @@ size_t bookslot_encode(const BookRecord *record, uint8_t slot[static BOOKSLOT_BY
 
         code_record(&c, &r);
         n = (size_t)(c.p - slot);
-        bookslot_put_le(slot + 8, 2, n - BOOKSLOT_HEAD);
-        bookslot_put_le(slot, 8, fnv1a(FNV_BASIS, slot + 8, n - 8));
+        bytes_put_le(slot + 8, 2, n - BOOKSLOT_HEAD);
+        bytes_put_le(slot, 8, bytes_fnv1a(FNV_BASIS, slot + 8, n - 8));
         return n;
 }
 
 int bookslot_decode(uint8_t slot[static BOOKSLOT_BYTES], BookRecord *ret) {
         static const uint8_t nothing[BOOKSLOT_HEAD];
-        size_t n = get_le(slot + 8, 2);
+        size_t n = bytes_get_le(slot + 8, 2);
         Codec c = { .p = slot + BOOKSLOT_HEAD, .reading = true };
         BookRecord r = {};
 
         if (memcmp(slot, nothing, BOOKSLOT_HEAD) == 0)
                 return 0;
-        if (n > BOOKSLOT_BYTES - BOOKSLOT_HEAD || get_le(slot, 8) != fnv1a(FNV_BASIS, slot + 8, n + 2))
+        if (n > BOOKSLOT_BYTES - BOOKSLOT_HEAD ||
+            bytes_get_le(slot, 8) != bytes_fnv1a(FNV_BASIS, slot + 8, n + 2))
                 return -EBADMSG;
         c.end = c.p + n;
         code_record(&c, &r);
@@ -261,17 +239,17 @@ int bookslot_decode(uint8_t slot[static BOOKSLOT_BYTES], BookRecord *ret) {
 uint64_t bookslot_shape(void) {
         static const uint8_t sizes[] = { _BASELINE_MAX, BASELINE_DAYS, BOOKFILE_NAME_BYTES,
                                          ARRAY_SIZE(hierarchical) };
-        uint64_t h = fnv1a(FNV_BASIS, sizes, sizeof(sizes));
+        uint64_t h = bytes_fnv1a(FNV_BASIS, sizes, sizeof(sizes));
 
         for (int f = 0; f < _BOOK_MAX; f++) {
                 const char *name = book_info((BookField)f)->name;
 
-                h = fnv1a(h, name, strlen(name) + 1);
+                h = bytes_fnv1a(h, name, strlen(name) + 1);
         }
         for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
                 const char *name = sample_info(kept[i])->name;
 
-                h = fnv1a(h, name, strlen(name) + 1);
+                h = bytes_fnv1a(h, name, strlen(name) + 1);
         }
         return h;
 }

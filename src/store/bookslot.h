@@ -17,5 +17,3 @@ int bookslot_decode(uint8_t slot[static BOOKSLOT_BYTES], BookRecord *ret);
 
 /* A hash of what slots hold, by name and in order: two builds with one shape read each other's. */
 uint64_t bookslot_shape(void);
-/* An integer of n bytes, little-endian. */
-void bookslot_put_le(uint8_t *to, size_t n, uint64_t v);

@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "bytes.h"
 #include "fdio.h"
 #include "ledger.h"
 #include "map.h"
@@ -215,17 +216,10 @@ static void set_unsaved(Ledger *l, Record *r, bool unsaved) {
 
 /* ---- lines ---- */
 
-static uint64_t checksum(const char *s, size_t n) {
-        uint64_t h = 0xcbf29ce484222325ULL;
-
-        for (size_t i = 0; i < n; i++)
-                h = (h ^ (unsigned char)s[i]) * 0x100000001b3ULL;
-        return h;
-}
-
 static void seal(Buf *b, size_t start) {
         if (buf_error(b) == 0)
-                buf_printf(b, " %016llx\n", (unsigned long long)checksum(b->data + start, b->len - start));
+                buf_printf(b, " %016llx\n",
+                           (unsigned long long)bytes_fnv1a(FNV_BASIS, b->data + start, b->len - start));
 }
 
 static void put_escaped(Buf *b, const char *s) {
@@ -335,7 +329,7 @@ static bool unseal(char *line) {
         uint64_t sum;
 
         if (!blank || strlen(blank + 1) != 16 || num_parse_hex64(blank + 1, &sum) < 0 ||
-            sum != checksum(line, (size_t)(blank - line)))
+            sum != bytes_fnv1a(FNV_BASIS, line, (size_t)(blank - line)))
                 return false;
         *blank = '\0';
         return true;

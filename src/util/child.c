@@ -10,7 +10,7 @@
  *  2. PR_SET_PDEATHSIG, then getppid(): a parent that died before the prctl()
  *     would never send the signal, and then it is not our parent any more.
  *     (Set again after capabilities were given up: a change of credentials may
- *     clear it.)
+ *     clear it.) One that outlives its parent has neither; it sees end of file.
  *  3. The socket moves to fd 3, 0 and 1 become /dev/null and the kernel closes
  *     everything above in one call. A helper that kept a copy of the parent's
  *     inotify, epoll or D-Bus socket would keep it alive after the parent
@@ -47,8 +47,8 @@ static int follow_parent(pid_t parent) {
         return getppid() == parent ? 0 : -ESRCH;
 }
 
-static void reset_signals(void) {
-        struct sigaction sa = { .sa_handler = SIG_DFL };
+static void reset_signals(bool ignore) {
+        struct sigaction sa = { .sa_handler = ignore ? SIG_IGN : SIG_DFL };
         sigset_t none;
 
         /* Not all numbers may be changed; those cannot be handled either. */
@@ -100,10 +100,12 @@ static int keep_capabilities(uint64_t keep) {
 static int become_helper(int fd, pid_t parent, const ChildOptions *o) {
         int r;
 
-        r = follow_parent(parent);
-        if (r < 0)
-                return r;
-        reset_signals();
+        if (!o->outlives_parent) {
+                r = follow_parent(parent);
+                if (r < 0)
+                        return r;
+        }
+        reset_signals(o->outlives_parent);
         (void)prctl(PR_SET_NAME, o->name);
         (void)setsid();
         if (chdir("/") < 0)
@@ -117,7 +119,7 @@ static int become_helper(int fd, pid_t parent, const ChildOptions *o) {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
         r = keep_capabilities(o->keep_capabilities);
-        if (r < 0)
+        if (r < 0 || o->outlives_parent)
                 return r;
         return follow_parent(parent);
 }

@@ -38,6 +38,7 @@ typedef struct ChildOptions {
         uint64_t
                 keep_capabilities; /* bit 1 << CAP_*: kept where the parent has them, all others are given up */
         bool lock_memory; /* keep what it touches in memory (best effort, pages lock as they are touched) */
+        bool outlives_parent; /* to tidy up after it: no parent-death signal, and all signals that can be are ignored */
 } ChildOptions;
 
 /*

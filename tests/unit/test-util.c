@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "bytes.h"
 #include "fdio.h"
 #include "loghist.h"
 #include "map.h"
@@ -554,6 +555,37 @@ static void test_fd_write_atomic(void **state) {
         assert_int_equal(fd_write_file_atomic(d->fd, "no/out", "x", 1, 0600, false), -ENOENT);
 }
 
+/* ---- bytes ---- */
+
+static void test_bytes(void **state) {
+        static const struct {
+                uint64_t v;
+                size_t n;
+                uint8_t bytes[8];
+        } table[] = {
+                { 0x0102030405060708, 8, { 8, 7, 6, 5, 4, 3, 2, 1 } },
+                { 0x0102, 2, { 2, 1 } },
+                { 0xff, 1, { 0xff } },
+                { UINT64_MAX, 4, { 0xff, 0xff, 0xff, 0xff } }, /* what does not fit is cut */
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+                size_t n = table[i].n;
+                uint8_t b[8] = {};
+
+                bytes_put_le(b, n, table[i].v);
+                assert_memory_equal(b, table[i].bytes, sizeof(b));
+                assert_true(bytes_get_le(b, n) ==
+                            (n < 8 ? table[i].v & ((UINT64_C(1) << 8 * n) - 1) : table[i].v));
+        }
+        /* Test vectors of draft-eastlake-fnv. */
+        assert_true(bytes_fnv1a(FNV_BASIS, "", 0) == FNV_BASIS);
+        assert_true(bytes_fnv1a(FNV_BASIS, "a", 1) == UINT64_C(0xaf63dc4c8601ec8c));
+        assert_true(bytes_fnv1a(FNV_BASIS, "foobar", 6) == UINT64_C(0x85944171f73967e8));
+        assert_true(bytes_fnv1a(bytes_fnv1a(FNV_BASIS, "foo", 3), "bar", 3) == UINT64_C(0x85944171f73967e8));
+}
+
 /* ---- macro ---- */
 
 /* ---- loghist ---- */
@@ -626,6 +658,7 @@ int main(void) {
                 cmocka_unit_test(test_fd_read_sizeless),
                 cmocka_unit_test(test_fd_write_all),
                 cmocka_unit_test_setup_teardown(test_fd_write_atomic, setup_dir, teardown_dir),
+                cmocka_unit_test(test_bytes),
                 cmocka_unit_test(test_loghist),
                 cmocka_unit_test(test_macros),
         };
