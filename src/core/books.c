@@ -3,26 +3,6 @@
 /*
  * Accounting: from samples to books, from books to tenants.
  *
-<<<<<<< HEAD
- * A cgroup's book is a sum of differences between samples. That alone survives what
- * happens to counters: one that went back has begun anew, so its value is what
- * it counted since; a guard that restarts goes on from the last sample that
- * it kept; the past before the first sample is nobody's, unless the cgroup was
- * born under our eyes.
- *
- * A tenant has two witnesses of the same use. Its containers' books know who
- * used it, but not what was used by a container too short-lived for a sample, after
- * the last one, or by a plain service beside the containers. Its slices' own counters know all of that, for the kernel
- * keeps what the dead used, but only for some fields, only inside of the slice, and
- * only up to the slice's last sample, which may be the older one. Each of them alone never
- * exceeds the truth and never goes back, so the higher one is told, and what the
- * containers cannot explain of it is the unseen part. The floor is for what is
- * left: a guard that died after it told a number and before it saved what the number was made of.
- *
- * Additions saturate: a sum that is stuck at the end is wrong by little, one that
- * wrapped is nonsense. Saturating sums of unsigned numbers do not depend on
- * order, and neither do the remainders, which are added exactly.
-=======
  * A cgroup's book is a sum of differences between samples. That alone survives what happens
  * to counters: one that went back has begun anew, so its value is what it counted since; a
  * guard that restarts goes on from the last sample that it kept; the past before the first
@@ -40,7 +20,6 @@
  * Additions saturate: a sum that is stuck at the end is wrong by little, one that wrapped is
  * nonsense. Saturating sums of unsigned numbers do not depend on order, and neither do the
  * remainders, which are added exactly.
->>>>>>> integrate
  */
 
 #include "books.h"

@@ -119,6 +119,8 @@ void ceiling_settings(const Policy *p, const PolicyTenant *rule, const char *ten
                 decide(&d, c.sections[i]);
         if (!d.by_section[PK_OPERATOR_HOLD_SEC] && p->host.values[PK_OPERATOR_HOLD_SEC].set)
                 d.values[PK_OPERATOR_HOLD_SEC] = &p->host.values[PK_OPERATOR_HOLD_SEC];
+        if (!d.by_section[PK_STARTUP_GRACE_SEC] && p->host.values[PK_STARTUP_GRACE_SEC].set)
+                d.values[PK_STARTUP_GRACE_SEC] = &p->host.values[PK_STARTUP_GRACE_SEC];
 
         *ret = (Settings){
                 .priority = (unsigned)decided(&d, PK_PRIORITY),
@@ -132,6 +134,10 @@ void ceiling_settings(const Policy *p, const PolicyTenant *rule, const char *ten
                 .pressure_target = { (unsigned)decided(&d, PK_CPU_PRESSURE_TARGET),
                                      (unsigned)decided(&d, PK_IO_PRESSURE_TARGET),
                                      (unsigned)decided(&d, PK_MEMORY_PRESSURE_TARGET) },
+                .pressure_window = decided(&d, PK_PRESSURE_WINDOW_SEC),
+                .startup_grace = decided(&d, PK_STARTUP_GRACE_SEC),
+                .kill_budget = d.values[PK_KILL_BUDGET] ? (unsigned)d.values[PK_KILL_BUDGET]->u : UINT_MAX,
+                .kill_window = d.values[PK_KILL_BUDGET] ? d.values[PK_KILL_BUDGET]->u2 : 0,
         };
         settle_mode(p, d.values[PK_MODE], ret);
 

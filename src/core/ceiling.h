@@ -53,6 +53,10 @@ typedef struct Settings {
         uint64_t cpu_guarantee; /* µs per second, 0: none */
         unsigned pressure_trigger; /* TRIGGER_* */
         unsigned pressure_target[3]; /* permyriad of the window: cpu, io, memory, in the order of TRIGGER_* */
+        usec_t pressure_window;
+        usec_t startup_grace; /* nobody is a victim for so long after its birth */
+        unsigned kill_budget; /* of the tenant: kills in kill_window; UINT_MAX: only the host's bounds it */
+        usec_t kill_window;
 } Settings;
 
 /*
