@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Whose ladder has its turn, and what it is told of the world.
+ *
+ * Each has one turn a step, first those that must let go at once (a hold, a pause, a policy that forbids), then the groups'
+ * culprits, then those that only hold. Wherever order matters it is that of scores and ids, never of the scene.
+ *
+ * In a group the candidates have their turns by score. One of them takes a step. Who takes none waits for the effect of its
+ * last one, or is at its end. If it is at its end, the next is looked at. If it waits, then only the next that is
+ * about as much to blame: of ten equal hogs nine need not run free until the first has shown that it was not the
+ * only one, but who does a tenth of what the worst one does may well be none once that is held back. Never is
+ * one passed over that is out of reach: nobody stands in for it.
+ *
+ * Of memory and the disk more is known than scores say. While somebody's memory grows, who merely has some is not to blame
+ * that it runs out, however much it has; nor is who reads back what was taken from it. The same reads keep a disk busy, and
+ * whoever shrinks that memory is to blame for them.
+ */
+
+#include "judge-internal.h"
+#include "num.h"
+
+#define PERMYRIAD 10000
+#define ALIKE_DIVISOR 2 /* who has half of the score of one that waits need not wait for it */
+#define GROWS 100 /* permyriad of all growth: from here on it is one of those that grow */
+#define MOST_PART 32 /* so much below is as much */
+#define PAGE_BYTES 4096 /* of the least that a page is */
+
+static const unsigned lever_bits[LEVER_PIDS + 1] = {
+        [LEVER_CPU] = THROTTLE_CPU,
+        [LEVER_IO] = THROTTLE_IO,
+        [LEVER_MEMORY] = THROTTLE_MEMORY,
+        [LEVER_PIDS] = THROTTLE_PIDS,
+};
+
+/* Something of ours stands on it that the policy as it is now would not have put there. */
+static bool policy_forbids(const Scene *s, const Party *p) {
+        const Settings *settings = judge_settings(p);
+
+        if (judge_mode(s, p) < MODE_THROTTLE)
+                return judge_holds(p->memory);
+        for (int r = 0; r < _RESOURCE_MAX; r++)
+                for (int l = 0; l <= LEVER_PIDS; l++)
+                        if (p->memory->ladders[r].levers[l].on && !(settings->throttle & lever_bits[l]))
+                                return true;
+        return false;
+}
+
+static bool is_forbidden(const Scene *s, const Party *p) {
+        return s->paused || p->held || p->protected_why || p->kind != PARTY_CONTAINER || policy_forbids(s, p);
+}
+
+static bool has_room(const JudgeStep *t) { return t->n + LADDER_ACTS_MAX <= VERDICTS_MAX; }
+
+static void remember_victim(const JudgeStep *t, PartyMemory *m, const Harm *h) {
+        uint64_t *victims = m->victims[h->resource];
+        unsigned *n = &m->n_victims[h->resource], share = 0, at = 0;
+
+        while (at < *n && victims[at] != h->id)
+                at++;
+        if (at == ARRAY_SIZE(m->victims[0]))
+                for (at = 0; at < *n && judge_still_hurt(t, h->resource, victims[at], &share);)
+                        at++;
+        if (at == ARRAY_SIZE(m->victims[0]))
+                return;
+        victims[at] = h->id;
+        *n = MAX_OF(*n, at + 1);
+}
+
+static void device_rates(const Party *p, dev_t dev, uint64_t ret[static LADDER_VALUES_MAX]) {
+        const SampleDevice *before = p->io_before ? sample_io_find(p->io_before, dev) : NULL;
+        const SampleDevice *now = p->io_now ? sample_io_find(p->io_now, dev) : NULL;
+        static const SampleDevice none;
+
+        memset(ret, 0, LADDER_VALUES_MAX * sizeof(*ret));
+        if (!now || p->io_span == 0)
+                return;
+        if (!before)
+                before = &none;
+#define RATE(x) (now->x > before->x ? num_muldiv(now->x - before->x, USEC_PER_SEC, p->io_span) : 0)
+        ret[0] = RATE(rbytes);
+        ret[1] = RATE(wbytes);
+        ret[2] = RATE(rios);
+        ret[3] = RATE(wios);
+#undef RATE
+}
+
+/* A party is held back on one device at a time; on which, its lease says where there is one. */
+static dev_t device_of(const JudgeStep *t, uint32_t party, const JudgeGroup *g) {
+        const PartyMemory *m = t->scene->parties[party].memory;
+
+        for (int r = 0; r < _RESOURCE_MAX; r++)
+                if (m->ladders[r].levers[LEVER_IO].on && m->ladders[r].levers[LEVER_IO].n > 0)
+                        return m->ladders[r].levers[LEVER_IO].values[0].knob.dev;
+        return g && g->dev != 0 ? g->dev : t->judge->fair[party].io_dev;
+}
+
+static ActWhy may_kill(const JudgeStep *t, const Party *p, bool urgent) {
+        const Judge *j = t->judge;
+        TenantBudget b;
+
+        if (t->killed)
+                return ACT_WHY_SETTLING;
+        /* What follows a stop signal was paid for by it. */
+        if (p->memory->kill_spent)
+                return brakes_in_storm(&j->brakes, t->scene->now) ? ACT_WHY_STORM : ACT_WHY_HARM;
+        b = t->ops->budget(t->ops->user, p);
+        return brakes_may_kill(&j->brakes, &t->scene->rules, b.budget, b.max, b.window, urgent,
+                               t->scene->now);
+}
+
+static uint64_t beneath(const Party *p, Lever l, uint64_t in_force) {
+        return p->leased[l] ? p->beneath[l] : in_force;
+}
+
+/* CPUGuarantee= is the tenant's: it is left what the others of that tenant do not use of it. */
+static uint64_t cpu_floor(const JudgeStep *t, uint32_t party) {
+        const Scene *s = t->scene;
+        const Party *p = &s->parties[party];
+        uint64_t left = judge_settings(p)->cpu_guarantee;
+
+        for (uint32_t i = 0; i < s->n && left > 0 && p->tenant; i++) {
+                const Party *other = &s->parties[i];
+
+                if (i != party && other->kind == PARTY_CONTAINER && other->tenant &&
+                    STR_EQ(other->tenant, p->tenant))
+                        left -= MIN_OF(left, t->judge->fair[i].cpu_used);
+        }
+        return MAX_OF(left, (uint64_t)LADDER_CPU_FLOOR);
+}
+
+static LadderInput input_of(const JudgeStep *t, uint32_t party, Resource r, const JudgeGroup *g) {
+        const Scene *s = t->scene;
+        const Party *p = &s->parties[party];
+        const Settings *settings = judge_settings(p);
+        const FairShare *fair = &t->judge->fair[party];
+        bool urgent = g && g->worst[0]->urgent;
+        LadderInput in = {
+                .now = s->now,
+                .resource = r,
+                .harmed = g != NULL,
+                .urgent = urgent,
+                .thrash = p->memory->thrash.found,
+                .mode = judge_mode(s, p),
+                .throttle = settings->throttle & ~p->missing,
+                .kill = settings->kill,
+                .kill_grace = settings->kill_grace,
+                .window = settings->pressure_window,
+                .may_throttle = judge_holds(p->memory) ||
+                                brakes_may_throttle(&s->rules, s->n_containers, t->n_throttled),
+                .may_kill = may_kill(t, p, urgent),
+                .forbidden = is_forbidden(s, p),
+                .gone = p->now && sample_has(p->now, SAMPLE_POPULATED) && p->now->v[SAMPLE_POPULATED] == 0,
+                .cpu_used = fair->cpu_used,
+                .cpu_entitled = fair->cpu_entitled,
+                .cpu_floor = cpu_floor(t, party),
+                .memory = p->now ? p->now->v[SAMPLE_MEMORY] : 0,
+                /* What it was promised holds for us also where a group above it makes that inert in the kernel. */
+                .memory_floor = MAX_OF(MAX_OF(fair->memory_entitled, p->limits.memory_protected),
+                                       (uint64_t)LADDER_MEMORY_FLOOR),
+                .tasks = p->now ? p->now->v[SAMPLE_PIDS] : 0,
+                .dev = device_of(t, party, g),
+                .beneath_io = p->leased[LEVER_IO] ? p->beneath_io : p->limits.io,
+        };
+
+        if (!p->has_freeze)
+                in.throttle &= ~(unsigned)THROTTLE_FREEZE;
+        in.beneath[LEVER_CPU] = beneath(p, LEVER_CPU, p->limits.cpu_quota);
+        in.beneath[LEVER_MEMORY] = beneath(p, LEVER_MEMORY, p->limits.memory_high);
+        in.beneath[LEVER_PIDS] = beneath(p, LEVER_PIDS, p->limits.tasks_max);
+        in.beneath[LEVER_IO] = LIMIT_INFINITY;
+        device_rates(p, in.dev, in.io);
+        if (g)
+                in.share = g->worst[0]->share;
+        else {
+                in.calm = true;
+                for (unsigned i = 0; i < p->memory->n_victims[r]; i++)
+                        if (judge_still_hurt(t, r, p->memory->victims[r][i], &in.share))
+                                in.calm = false;
+        }
+        return in;
+}
+
+/* By one more value; all are of one device at most, so there is room. */
+static void tighten(Act *a, const LimitEntry *e) {
+        for (unsigned i = 0; i < a->n; i++)
+                if (limit_knob_cmp(a->values[i].knob, e->knob) == 0) {
+                        a->values[i].value = MIN_OF(a->values[i].value, e->value);
+                        return;
+                }
+        if (a->n < LADDER_VALUES_MAX)
+                a->values[a->n++] = *e;
+}
+
+/*
+ * There is one file behind a lever, and a ladder a resource: what one of them lets go another may still hold. False: the
+ * act is none then.
+ */
+static bool reconcile(const PartyMemory *m, Act *a, usec_t now) {
+        if (a->would)
+                return true;
+        for (int r = 0; r < _RESOURCE_MAX; r++) {
+                const Ladder *other = &m->ladders[r];
+                const LeverState *v;
+
+                if (r == (int)a->resource || other->dry)
+                        continue;
+                if (a->kind == ACT_THAW && other->frozen_until > now)
+                        return false;
+                if ((unsigned)a->lever > LEVER_PIDS)
+                        continue;
+                v = &other->levers[a->lever];
+                if (!v->on)
+                        continue;
+                if (a->kind == ACT_RELEASE)
+                        a->kind = ACT_RELAX;
+                for (unsigned i = 0; i < v->n; i++)
+                        tighten(a, &v->values[i]);
+        }
+        return true;
+}
+
+static void note_act(JudgeStep *t, uint32_t party, Act *a, const JudgeGroup *g) {
+        const Scene *s = t->scene;
+        PartyMemory *m = s->parties[party].memory;
+        Verdict *v = reconcile(m, a, s->now) ? judge_add_verdict(t, a->kind, a->why, a->resource) : NULL;
+
+        if (!v)
+                return;
+        v->culprit = party;
+        v->act = *a;
+        v->thrash = m->thrash;
+        if (g) {
+                v->blame = g->blame;
+                v->blame.culprit = party;
+                v->blame.outcome = BLAME_CULPRIT;
+                judge_show_victims(v, g);
+        }
+        m->told[a->resource] = *a;
+        m->told_at[a->resource] = s->now;
+        if (!a->would && (a->kind == ACT_KILL || a->kind == ACT_STOP))
+                t->killed = true;
+}
+
+/* Returns how many acts came of it. g: the group that it is the culprit of; NULL: none. */
+static unsigned run_ladder(JudgeStep *t, uint32_t party, Resource r, const JudgeGroup *g) {
+        PartyMemory *m = t->scene->parties[party].memory;
+        Ladder *l = &m->ladders[r];
+        bool held = judge_holds(m);
+        LadderInput in = input_of(t, party, r, g);
+        Act acts[LADDER_ACTS_MAX];
+        unsigned n;
+
+        t->judge->stepped[party] |= (uint8_t)(1U << r);
+        for (unsigned i = 0; g && i < g->n_worst; i++)
+                remember_victim(t, m, g->worst[i]);
+        n = ladder_step(l, &in, acts);
+        for (unsigned i = 0; i < n; i++)
+                note_act(t, party, &acts[i], g);
+        if (l->rung == RUNG_NONE)
+                m->n_victims[r] = 0;
+        if (!held && judge_holds(m))
+                t->n_throttled++;
+        return n;
+}
+
+static bool had_turn(const JudgeStep *t, uint32_t party, Resource r) {
+        return t->judge->stepped[party] & 1U << r;
+}
+
+/* Those that must let go. */
+void judge_run_forbidden(JudgeStep *t) {
+        for (uint32_t i = 0; i < t->scene->n; i++) {
+                uint32_t party = t->judge->order[i];
+                const Party *p = &t->scene->parties[party];
+
+                for (int r = 0; r < _RESOURCE_MAX; r++)
+                        if (p->memory->ladders[r].rung != RUNG_NONE && is_forbidden(t->scene, p) &&
+                            has_room(t))
+                                (void)run_ladder(t, party, (Resource)r, NULL);
+        }
+}
+
+/* The others that are on their ladders, and no culprits now. */
+void judge_run_holders(JudgeStep *t) {
+        for (uint32_t i = 0; i < t->scene->n; i++) {
+                uint32_t party = t->judge->order[i];
+                const PartyMemory *m = t->scene->parties[party].memory;
+
+                for (int r = 0; r < _RESOURCE_MAX; r++)
+                        if ((m->ladders[r].rung != RUNG_NONE || ladder_holds(&m->ladders[r])) &&
+                            !had_turn(t, party, (Resource)r) && has_room(t))
+                                (void)run_ladder(t, party, (Resource)r, NULL);
+        }
+}
+
+/* ---- culprits ---- */
+
+static bool is_candidate(const Scene *s, const Candidate *c) {
+        switch (c->why) {
+        case BLAME_CULPRIT:
+        case BLAME_LESS:
+                return c->party < s->n && c->score >= BLAME_MIN && !is_forbidden(s, &s->parties[c->party]) &&
+                       judge_mode(s, &s->parties[c->party]) != MODE_OFF;
+        default:
+                return false;
+        }
+}
+
+/* Of a disk: it reads back what others took from its memory. */
+static bool is_driven(const JudgeStep *t, const Candidate *c, Resource r) {
+        return r == RESOURCE_IO && judge_harm_of(t, c->party, RESOURCE_MEMORY)->class == HARM_EXTERNAL &&
+               judge_goes_on(t, judge_harm_of(t, c->party, RESOURCE_MEMORY));
+}
+
+static BlameWhy why_untouched(const JudgeStep *t, const JudgeGroup *g, const Candidate *c) {
+        if (c->why != BLAME_CULPRIT && c->why != BLAME_LESS)
+                return c->why;
+        if (is_driven(t, c, g->resource))
+                return BLAME_VICTIM;
+        return judge_mode(t->scene, &t->scene->parties[c->party]) == MODE_OFF ? BLAME_MODE : BLAME_HELD;
+}
+
+static bool is_on_ladder(const JudgeStep *t, uint32_t party, Resource r) {
+        LadderRung rung = t->scene->parties[party].memory->ladders[r].rung;
+
+        return rung >= RUNG_THROTTLE && rung != RUNG_RELAX;
+}
+
+/* It takes more than it had. What grows by refaults only reads back what was taken from it, and so does what is less than
+ * it had a moment ago. */
+static bool grows(const JudgeStep *t, const Candidate *c) {
+        const Party *p = c->party < t->scene->n ? &t->scene->parties[c->party] : NULL;
+
+        if (p && p->now &&
+            p->now->v[SAMPLE_MEMORY] < p->memory->memory_most - p->memory->memory_most / MOST_PART)
+                return false;
+        return c->growth_part >= GROWS && c->growth > num_muldiv(c->refaults, PAGE_BYTES, 1);
+}
+
+/* Somebody takes more memory, or did until we held it back: then who merely has some is not to blame for the shortage. */
+static bool somebody_grows(const JudgeStep *t, const JudgeGroup *g) {
+        if (g->resource != RESOURCE_MEMORY)
+                return false;
+        for (unsigned i = 0; i < g->blame.n; i++)
+                if (grows(t, &g->blame.candidates[i]))
+                        return true;
+        for (uint32_t i = 0; i < t->scene->n; i++)
+                if (is_on_ladder(t, i, RESOURCE_MEMORY))
+                        return true;
+        return false;
+}
+
+static bool merely_has(const JudgeStep *t, const Candidate *c) {
+        return c->party < t->scene->n && !grows(t, c) && !is_on_ladder(t, c->party, RESOURCE_MEMORY);
+}
+
+/* It is itself robbed of its memory, by one who is held back for that already: what it takes now it had before. */
+static bool is_robbed(const JudgeStep *t, const Candidate *c) {
+        if (c->party >= t->scene->n || judge_harm_of(t, c->party, RESOURCE_MEMORY)->class != HARM_EXTERNAL)
+                return false;
+        for (uint32_t i = 0; i < t->scene->n; i++)
+                if (i != c->party && is_on_ladder(t, i, RESOURCE_MEMORY))
+                        return !is_on_ladder(t, c->party, RESOURCE_MEMORY);
+        return false;
+}
+
+void judge_run_group(JudgeStep *t, JudgeGroup *g) {
+        bool growth = somebody_grows(t, g);
+        unsigned alike = 0;
+
+        for (unsigned i = 0; i < g->blame.n; i++) {
+                const Candidate *c = &g->blame.candidates[i];
+
+                /* Who is hurt, and takes more than all others together, does it to itself: nobody else is to blame. */
+                if (c->why == BLAME_VICTIM && g->resource == RESOURCE_MEMORY && grows(t, c) &&
+                    c->growth_part >= PERMYRIAD / 2 && !is_robbed(t, c)) {
+                        g->blame.outcome = BLAME_VICTIM;
+                        return;
+                }
+                if (c->why == BLAME_VICTIM || (growth && merely_has(t, c)) ||
+                    (g->resource == RESOURCE_MEMORY && is_robbed(t, c))) {
+                        if (c->why == BLAME_CULPRIT)
+                                g->blame.outcome = BLAME_SMALL;
+                        continue;
+                }
+                if (!is_candidate(t->scene, c) || is_driven(t, c, g->resource) || c->score < alike) {
+                        if (!g->told)
+                                g->blame.outcome = why_untouched(t, g, c);
+                        return;
+                }
+                g->told = true;
+                if (!had_turn(t, c->party, g->resource) &&
+                    (!has_room(t) || run_ladder(t, c->party, g->resource, g) > 0))
+                        return;
+                if (t->scene->parties[c->party].memory->ladders[g->resource].exhausted_at == 0)
+                        alike = MAX_OF(alike, c->score / ALIKE_DIVISOR);
+        }
+}
