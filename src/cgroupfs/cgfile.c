@@ -189,6 +189,24 @@ static bool find_key(const char *data, const char *end, const char *key, uint64_
         return false;
 }
 
+int cg_read_events_local(int dirfd, uint64_t *ret_high, uint64_t *ret_max) {
+        _cleanup_text_ Text text = { .heap = NULL };
+        uint64_t high, max;
+        int r;
+
+        r = text_read(&text, dirfd, "memory.events.local");
+        if (r == -ENOENT || r == -ENODEV)
+                return cg_alive(dirfd) ? r : CG_GONE;
+        if (r < 0)
+                return r;
+        if (!find_key(text.data, text.data + text.len, "high", &high) ||
+            !find_key(text.data, text.data + text.len, "max", &max))
+                return -EINVAL;
+        *ret_high = high;
+        *ret_max = max;
+        return 0;
+}
+
 int cg_read_cpu(int dirfd, uint64_t *ret_usec) {
         _cleanup_text_ Text text = { .heap = NULL };
         int r;
@@ -232,18 +250,18 @@ int cg_write(int dirfd, const char *file, const char *text) {
         return r;
 }
 
-/* Takes whole lines off buf, returns how many bytes of an unfinished one stay
- * at its beginning. */
-static size_t take_pids(char *buf, size_t len, pid_t *pids, size_t n, size_t *n_pids) {
+/* Hands on whole lines of buf, returns how many bytes of an unfinished one stay
+ * at its beginning; *go is false once f had enough. */
+static size_t take_pids(char *buf, size_t len, CgPid f, void *user, bool *go) {
         const char *p = buf, *end = buf + len, *eol;
 
-        while ((eol = memchr(p, '\n', (size_t)(end - p)))) {
+        while (*go && (eol = memchr(p, '\n', (size_t)(end - p)))) {
                 uint64_t pid;
                 const char *q = p;
 
                 /* 0: not to be seen from our pid namespace. */
-                if (*n_pids < n && num_scan_u64(&q, eol, &pid) == 0 && pid > 0 && pid <= INT32_MAX)
-                        pids[(*n_pids)++] = (pid_t)pid;
+                if (num_scan_u64(&q, eol, &pid) == 0 && pid > 0 && pid <= INT32_MAX)
+                        *go = f(user, (pid_t)pid);
                 p = eol + 1;
         }
         len = (size_t)(end - p);
@@ -251,15 +269,16 @@ static size_t take_pids(char *buf, size_t len, pid_t *pids, size_t n, size_t *n_
         return len;
 }
 
-ssize_t cg_read_procs(int dirfd, pid_t *pids, size_t n) {
+int cg_each_pid(int dirfd, const char *file, CgPid f, void *user) {
         _cleanup_fd_ int fd = -1;
         char buf[TEXT_SIZE];
-        size_t n_pids = 0, rest = 0;
+        size_t rest = 0;
+        bool go = true;
 
-        fd = openat(dirfd, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return errno == ENOENT && !cg_alive(dirfd) ? -ENODEV : -errno;
-        while (n_pids < n) {
+        while (go) {
                 ssize_t len = read(fd, buf + rest, sizeof(buf) - rest);
 
                 if (len < 0 && errno == EINTR)
@@ -268,11 +287,32 @@ ssize_t cg_read_procs(int dirfd, pid_t *pids, size_t n) {
                         return -errno;
                 if (len == 0)
                         break;
-                rest = take_pids(buf, rest + (size_t)len, pids, n, &n_pids);
+                rest = take_pids(buf, rest + (size_t)len, f, user, &go);
                 if (rest == sizeof(buf)) /* no kernel writes such a line */
                         return -EBADMSG;
         }
-        return (ssize_t)n_pids;
+        return 0;
+}
+
+typedef struct PidList {
+        pid_t *pids;
+        size_t n, size;
+} PidList;
+
+static bool list_pid(void *user, pid_t pid) {
+        PidList *l = user;
+
+        if (l->n < l->size)
+                l->pids[l->n++] = pid;
+        return l->n < l->size;
+}
+
+ssize_t cg_read_procs(int dirfd, pid_t *pids, size_t n) {
+        PidList l = { .pids = pids, .size = n };
+        int r;
+
+        r = cg_each_pid(dirfd, "cgroup.procs", list_pid, &l);
+        return r < 0 ? r : (ssize_t)l.n;
 }
 
 /* Trust. */

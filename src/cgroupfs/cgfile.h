@@ -38,6 +38,10 @@ int cg_read_occupancy(int dirfd, CgUsage *ret);
 /* usage_usec of cpu.stat: of the whole subtree, its dead included. 0, CG_GONE, negative errno. */
 int cg_read_cpu(int dirfd, uint64_t *ret_usec);
 
+/* memory.events.local: how often memory.high and memory.max of this very cgroup were hit. 0, CG_GONE, -ENOENT where the file
+ * is missing, -EINVAL, negative errno. */
+int cg_read_events_local(int dirfd, uint64_t *ret_high, uint64_t *ret_max);
+
 /* Writes one attribute. 0, CG_GONE, negative errno (-EINVAL, -EBUSY, -ENODEV device, ...). Can block in reclaim for
  * memory.high/memory.max: such writes belong to the writer helper. */
 int cg_write(int dirfd, const char *file, const char *text);
@@ -46,6 +50,9 @@ int cg_write(int dirfd, const char *file, const char *text);
  * the cgroup is gone, -EOPNOTSUPP: threaded. Processes of a pid namespace that we cannot see into
  * are left out. */
 ssize_t cg_read_procs(int dirfd, pid_t *pids, size_t n);
+/* The same without a bound, and without memory: each pid of cgroup.procs, or tid of cgroup.threads. False: that is enough. */
+typedef bool (*CgPid)(void *user, pid_t pid);
+int cg_each_pid(int dirfd, const char *file, CgPid f, void *user);
 
 /* Ancestry and trust, for INTERFACES.md "Who is who". */
 typedef struct CgTrust {
