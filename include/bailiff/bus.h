@@ -20,10 +20,16 @@
  *                                      what the policy on disk would change
  *   GetUsage(s by)                    {"time": t,"tenants": [tenant-book…],"containers": [container-book…]}    by: "tenant",
  *                                      "container" (the other list is left out), or "" for both
+ *   Why(s what, s for_tenant)         "why" below. what: a NAME, or the number of an event or "#N" of an incident, or "" for all that is open.
+ *                                      for_tenant (or ""): parties of other tenants are told as {"name": null,"tenant": null}, and events and
+ *                                      incidents that neither name it as culprit nor as victim are left out
+ *   ListIncidents(u max)              {"incidents": [incident…]}, the newest first
+ *   ObserveReport()                   {"since": t,"tenants": [{"name","mode","would": {"throttle": n,"freeze": n,"stop": n,"kill": n},
+ *                                      "containers": [{"name","cgroup","would": {…},"worst": event}…]}…]}: what would have been done
  *   GetHistory(t instance, t cursor, t since) → h   no JSON: the stream of include/bailiff/history.h
  * Where no fd can travel (-H user@host): OpenPaged(s method, s argument) → (t handle, t size);
  *   ReadPaged(t handle, t offset, u length) → ay (at most 64 KiB). The handle is the caller's own and lapses after 60 s. The argument is the
- *   name, "SINCE MAX", or the tenant; methods without argument take "". DiffPolicy and ReleaseCeilings (root only, as itself) too.
+ *   name, "SINCE MAX", or the tenant; of Why "WHAT\n" (a newline) "FOR_TENANT", of ListIncidents "MAX"; methods without argument take "". DiffPolicy and ReleaseCeilings (root only, as itself) too.
  *
  * CHANGING (root only):
  *   Reload() → s                      warnings, one a line; error PolicyRefused carries all diagnostics
@@ -34,9 +40,14 @@
  *   Undo(t event_id) → s              gives back what that event set, and holds the target for 1 h; what was done as text
  *   ReleaseCeilings(s name) → h       {"released": [{"cgroup","container","limit","device","from_text","to_text"}…], "paused": bool}
  *                                      "" : everything, and the host is paused until Resume
+ *   Throttle(s name, s values, t usec) → s   values: "cpu=50% memory=512M pids=100 io=10M" (io: bytes a second each way on every disk that it uses),
+ *                                      for so long (0 is refused): leases like the judge's; what was done as text
+ *   Release(s name) → s               every lease and freeze on NAME (of a tenant: on all its containers) is given back, the judge's too
+ *   Freeze(s name, t usec) → s        at most 600 s; Thaw(s name) → s
+ *   Kill(s name, b tenant) → s        cgroup.kill of one container; of all a tenant has with tenant true
  *
  * SIGNALS: ActionTaken(t id, s kind, s tenant, s container, s text), DriftFound(t id, s tenant, s cgroup, s limit, s cause),
- *   PolicyLoaded(b ok, s text).
+ *   PolicyLoaded(b ok, s text), IncidentOpened(t id, s tenant, s container, s resource, s text), IncidentClosed(t id, s tenant, s container, s text).
  *
  * NAME: a tenant, container name, engine id or prefix (at least 4 characters), or cgroup path (begins with '/');
  * "tenant:NAME" / "container:NAME" decide where both exist.
@@ -70,8 +81,28 @@
  *              "limits": [{"limit","device","device_name","value","value_text","file","line","advisory": bool}…],
  *              "slice_limits": [{"cgroup","limits": [limit…],"hold","notes"}…],"notes": [text…]}
  *  event:     {"id","time","kind": "set"|"drift"|"repaired"|"fight"|"capped"|"hold"|"unhold"|"given-back"|"would"|"squeeze"|"refused"|
- *              "policy"|"pause"|"resume"|"found"|"gone"|"contradiction"|"undo"|"release"|"degraded"|"start","tenant","container","cgroup",
+ *              "policy"|"pause"|"resume"|"found"|"gone"|"contradiction"|"undo"|"release"|"degraded"|"start"|
+ *              "notify"|"throttle"|"relax"|"unthrottle"|"freeze"|"thaw"|"stop"|"kill"|"alarm"|"thrash"|"storm" (these of the judge, or an operator's
+ *              act of the same kind; with "judged" where the judge did it),"incident": n,"judged": judged,"tenant","container","cgroup",
  *              "cgroup_id","limit","device","saw_text","desired_text","cause","text","uid","pid"}  (members absent where they say nothing)
+ *  judged:    {"act": act_kind_to_string(),"why": act_why_to_string(),"why_text","would": bool,"error": null|why it could not be done,"resource","lever",
+ *              "culprit": null|{"name","tenant","cgroup","kind"},
+ *              "values": [{"limit","device","device_name","from": n|null,"from_text","to": n|null,"to_text"}…],"span_usec",
+ *              "effect": null|{"before_permyriad","now_permyriad","helped": bool} (the worst victim's stall, of the step before),
+ *              "victims": [harm…],"victims_all": n,"candidates": [candidate…] (highest score first),"outcome": null|blame_why_to_string(),
+ *              "thrash": null|{"hits_per_sec","refaults_per_sec","io_read_bytes_per_sec","memory_some_permyriad"}}
+ *  harm:      {"name","tenant","cgroup","kind": party_kind_to_string(),"resource","class","why","why_text","share_permyriad","target_permyriad",
+ *              "baseline_permyriad": n|null,"own_permyriad","confidence_percent","device": null|"254:0","device_name"}
+ *  candidate: {"name","tenant","cgroup","kind","why","why_text","score_permyriad","used","entitled" (units by resource: cpu µs per s, memory bytes, io permyriad
+ *              of the device, pids tasks),"growth_per_sec","refaults_per_sec","priority"}
+ *  lease:     {"cgroup","container","tenant","limit": "CPUQuota"…|"freeze","device","value","value_text","beneath","beneath_text","by": "judge"|"operator",
+ *              "resource","reason","since": t|null (of the event),"until": t|null,"event": id}
+ *  incident:  {"id" (that of its first event),"tenant","container","cgroup","cgroup_id","opened": t,"last": t,"closed": null|t,"resources": [s…],"acts": n,"would": n,"kills": n,"rung",
+ *              "worst_permyriad","victims": [{"name","tenant"}…] (as far as kept),"text","events": [id…] (the last 64)}
+ *  why:       {"time": t,"what","subject": null|{"kind": "container"|"tenant"|"event"|"incident","name","tenant","cgroup","mode","kill","priority"},
+ *              "now": [{"container","tenant","harms": [harm…] (of every resource, none too),"thrash": bool,"leases": [lease…],"rungs": [{"resource","rung"}…],
+ *                       "text": [sentence…] (judge_explain())}…],"incidents": [incident…],"events": [event…] (theirs, the oldest first)}
+ *              containers and Show have "leases": [lease…] and "judged_now": {"rungs": […]} too
  *  status:    {"version","pid","started","mode" (effective host bound),"mode_reason","paused": null|{"until": t|null,"by"},
  *              "policy": {"ok": bool,"last_good": bool,"loaded","files": [s…],"report": s,"warnings": [s…]},
  *              "host": {"kernel","memory_bytes","swap_bytes","cpus","controllers": [s…],"psi": bool,"systemd": bool,
@@ -82,6 +113,9 @@
  *              "tree": {"nodes","watches","overflows","rescans","watch_failures","fd_failures","refused"},
  *              "bus": {"connected": bool,"systemd": bool,"pending"},"journal": {"sent","queued","dropped","backlog_bytes"},
  *              "writer": {"pid","pending"},"names": {"pid","pending"},"ledger": {"records","damaged","error": null|s},
+ *              "judge": {"steps","parties","rung_counts": {rung: n…},"incidents_open","kill_budget_left","in_storm": bool,"acts": {kind: n…},"would": {kind: n…},
+ *              "reaction_usec": {"last","p50","p99","max"} (from the look that showed harm to the first write)},
+ *              "leases": {"limits","frozen","damaged","error": null|s,"thaw_pid"},
  *              "loop": {"iterations","longest_usec","rss_bytes","cpu_usec","kernel_bytes" (of its cgroup; absent: not known),"beats",
  *              "late_usec": {"last","p50","p99","max"} (how late beats came)},
  *              "sampling": {"hot","cold","slices","looks","files","kept_fds","kept_cgroups","evictions","fd_failures","peaks": "reset"|"raised"|"sampled",

@@ -42,6 +42,17 @@ static const AnnounceInfo infos[_ANNOUNCE_MAX] = {
         [ANNOUNCE_UNDO] = { "undo", 5, "41fc8ce2e11b431382919e8a8ecc4a20" },
         [ANNOUNCE_RELEASE] = { "release", 4, "b76fed9beb4f47348a1ac8e9f5df6df1" },
         [ANNOUNCE_DEGRADED] = { "degraded", 3, "60def061395f45288d6968b8e19d24b4" },
+        [ANNOUNCE_NOTIFY] = { "notify", 5, "9c2f0a2493f242f2bd3f67f56b1a68c3" },
+        [ANNOUNCE_THROTTLE] = { "throttle", 4, "04e80f0b1ff5420d90a287fae44475ab" },
+        [ANNOUNCE_RELAX] = { "relax", 6, "376eedfcb4fe4b1ab638e8923d185d2e" },
+        [ANNOUNCE_UNTHROTTLE] = { "unthrottle", 5, "03e45904003e46869088659d4b41f506" },
+        [ANNOUNCE_FREEZE] = { "freeze", 4, "e63f082c2b8f440ca49cc593e65c7b57" },
+        [ANNOUNCE_THAW] = { "thaw", 5, "b78d5f8e930e48f2b4bf635bba0ffe7a" },
+        [ANNOUNCE_STOP] = { "stop", 4, "4e3947cc54f04974a0c902972d15e939" },
+        [ANNOUNCE_KILL] = { "kill", 3, "bd9ccce8dbfd402a933b614705282388" },
+        [ANNOUNCE_ALARM] = { "alarm", 3, "eb211e88bea442a5a9b876b869c10f52" },
+        [ANNOUNCE_THRASH] = { "thrash", 4, "b8f17803840f451e969102928f5e6140" },
+        [ANNOUNCE_STORM] = { "storm", 2, "5563c8f3c88c4bfa8e539f2324a77ca6" },
 };
 
 uint64_t guard_realtime(void) {
@@ -56,7 +67,49 @@ void event_deinit(Event *e) {
         free(e->container);
         free(e->cgroup);
         free(e->text);
+        free(e->judged);
         *e = (Event){};
+}
+
+const Event *event_find(const Guard *g, uint64_t id) {
+        size_t low = 0, high = g->n_events;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                const Event *e = &g->events[(g->events_head + middle) % EVENTS_MAX];
+
+                if (e->id == id)
+                        return e;
+                if (e->id < id)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return NULL;
+}
+
+uint64_t announce_next_id(Guard *g) {
+        if (g->next_event_id >= g->reserved_event_id)
+                control_reserve_events(g);
+        return g->next_event_id + 1;
+}
+
+static void drop_judged(Guard *g, Event *e) {
+        if (!e->judged)
+                return;
+        g->judged_bytes -= strlen(e->judged) + 1;
+        free(e->judged);
+        e->judged = NULL;
+}
+
+/* Takes it; the oldest evidence makes room. */
+static void keep_judged(Guard *g, Event *e, char *judged) {
+        size_t need = judged ? strlen(judged) + 1 : 0;
+
+        for (size_t i = 0; i < g->n_events && g->judged_bytes + need > EVENTS_JUDGED_BYTES; i++)
+                drop_judged(g, &g->events[(g->events_head + i) % EVENTS_MAX]);
+        e->judged = judged;
+        g->judged_bytes += need;
 }
 
 /* The slot of a new event: the oldest goes when the ring is full. */
@@ -66,24 +119,24 @@ static Event *push(Guard *g) {
         if (g->n_events == EVENTS_MAX) {
                 e = &g->events[g->events_head];
                 g->events_head = (g->events_head + 1) % EVENTS_MAX;
+                drop_judged(g, e);
                 event_deinit(e);
         } else
                 e = &g->events[(g->events_head + g->n_events++) % EVENTS_MAX];
-        if (g->next_event_id >= g->reserved_event_id)
-                control_reserve_events(g);
-        e->id = ++g->next_event_id;
+        e->id = g->next_event_id = announce_next_id(g);
         e->realtime = guard_realtime();
         return e;
 }
 
 static char *copy(const char *s) { return s ? strdup(s) : NULL; }
 
-static void send_journal(Guard *g, const AnnounceInfo *info, const Event *e) {
-        char id[24], cgid[24], uid[16], pid[16];
+static void send_journal(Guard *g, const AnnounceInfo *info, const Event *e, const Evidence *evidence) {
+        char id[24], cgid[24], incident[24], uid[16], pid[16];
         _cleanup_buf_ Buf knob = BUF_INIT, saw = BUF_INIT, desired = BUF_INIT;
 
         (void)snprintf(id, sizeof(id), "%llu", (unsigned long long)e->id);
         (void)snprintf(cgid, sizeof(cgid), "%llu", (unsigned long long)e->cgroup_id);
+        (void)snprintf(incident, sizeof(incident), "%llu", (unsigned long long)e->incident);
         (void)snprintf(uid, sizeof(uid), "%u", e->uid);
         (void)snprintf(pid, sizeof(pid), "%d", (int)e->pid);
         if (e->have_knob)
@@ -99,7 +152,12 @@ static void send_journal(Guard *g, const AnnounceInfo *info, const Event *e) {
                 { "BAILIFF_CONTAINER", e->container },
                 { "BAILIFF_CGROUP", e->cgroup },
                 { "BAILIFF_CGROUP_ID", e->cgroup_id ? cgid : NULL },
-                { "BAILIFF_RESOURCE", e->have_knob ? buf_str(&knob) : NULL },
+                { "BAILIFF_RESOURCE", e->have_knob ? buf_str(&knob)
+                                      : evidence   ? evidence->resource
+                                                   : NULL },
+                { "BAILIFF_HARM", evidence ? evidence->harm : NULL },
+                { "BAILIFF_BLAME", evidence ? evidence->blame : NULL },
+                { "BAILIFF_INCIDENT_ID", e->incident ? incident : NULL },
                 { "BAILIFF_SAW", e->have_saw ? buf_str(&saw) : NULL },
                 { "BAILIFF_DESIRED", e->have_desired ? buf_str(&desired) : NULL },
                 { "BAILIFF_CAUSE", e->cause },
@@ -111,10 +169,25 @@ static void send_journal(Guard *g, const AnnounceInfo *info, const Event *e) {
                      ARRAY_SIZE(fields));
 }
 
-static void publish(Guard *g, Announce what, Event *e) {
+static void publish(Guard *g, Announce what, Event *e, const Evidence *evidence) {
         e->kind = infos[what].kind;
-        send_journal(g, &infos[what], e);
+        send_journal(g, &infos[what], e, evidence);
         bus_signal_action(g, e);
+}
+
+static void set_target(Event *e, const Target *t) {
+        e->tenant = copy(t->tenant ? t->tenant->name : NULL);
+        e->container = copy(t->container ? target_name(t) : NULL);
+        e->cgroup = copy(t->node->path);
+        e->cgroup_id = t->id;
+}
+
+static void set_caller(Event *e, const Caller *c) {
+        if (!c || !c->known)
+                return;
+        e->have_caller = true;
+        e->uid = c->uid;
+        e->pid = c->pid;
 }
 
 void announce(Guard *g, Announce what, const Target *t, const ReconEvent *re, const Caller *c,
@@ -128,12 +201,8 @@ void announce(Guard *g, Announce what, const Target *t, const ReconEvent *re, co
                 text = NULL;
         va_end(ap);
         e->text = text;
-        if (t) {
-                e->tenant = copy(t->tenant ? t->tenant->name : NULL);
-                e->container = copy(t->container ? target_name(t) : NULL);
-                e->cgroup = copy(t->node->path);
-                e->cgroup_id = t->id;
-        }
+        if (t)
+                set_target(e, t);
         if (re) {
                 e->have_knob = true;
                 e->knob = re->knob;
@@ -145,12 +214,23 @@ void announce(Guard *g, Announce what, const Target *t, const ReconEvent *re, co
                     re->kind == RECON_CAPPED)
                         e->cause = drift_cause_to_string(re->cause);
         }
-        if (c && c->known) {
-                e->have_caller = true;
-                e->uid = c->uid;
-                e->pid = c->pid;
-        }
-        publish(g, what, e);
+        set_caller(e, c);
+        publish(g, what, e, NULL);
+}
+
+uint64_t announce_judged(Guard *g, Announce what, const Target *t, uint64_t incident,
+                         const Evidence *evidence, const Caller *c, const char *text) {
+        Event *e = push(g);
+
+        e->text = copy(text);
+        e->incident = incident;
+        if (evidence)
+                keep_judged(g, e, evidence->judged);
+        if (t)
+                set_target(e, t);
+        set_caller(e, c);
+        publish(g, what, e, evidence);
+        return e->id;
 }
 
 void announce_tenant(Guard *g, Announce what, const char *tenant, const char *format, ...) {
@@ -164,7 +244,7 @@ void announce_tenant(Guard *g, Announce what, const char *tenant, const char *fo
         va_end(ap);
         e->text = text;
         e->tenant = copy(tenant);
-        publish(g, what, e);
+        publish(g, what, e, NULL);
 }
 
 void announce_recon(Guard *g, const Target *t, const ReconEvent *e) {

@@ -19,6 +19,7 @@
 #include "bus.h"
 #include "fdio.h"
 #include "guard.h"
+#include "json.h"
 #include "num.h"
 
 #define RETRY_USEC USEC_PER_SEC
@@ -82,6 +83,12 @@ static int check_name(const char *name, sd_bus_error *e) {
         return 0;
 }
 
+static int not_found(sd_bus_error *e, const char *name, const char *why) {
+        return sd_bus_error_setf(
+                e, strncmp(why, "ambiguous", 9) == 0 ? BUS_ERROR_AMBIGUOUS : BUS_ERROR_NO_SUCH_NAME,
+                "%.200s: %s", name, why);
+}
+
 static int resolve(Guard *g, const char *name, sd_bus_error *e, Target **ret_target, Tenant **ret_tenant) {
         const char *why;
         int r = check_name(name, e);
@@ -89,11 +96,29 @@ static int resolve(Guard *g, const char *name, sd_bus_error *e, Target **ret_tar
         if (r < 0)
                 return r;
         *ret_target = world_find(g, name, &why, ret_tenant);
-        if (*ret_target || *ret_tenant)
-                return 0;
-        return sd_bus_error_setf(
-                e, strncmp(why, "ambiguous", 9) == 0 ? BUS_ERROR_AMBIGUOUS : BUS_ERROR_NO_SUCH_NAME,
-                "%.200s: %s", name, why);
+        return *ret_target || *ret_tenant ? 0 : not_found(e, name, why);
+}
+
+/* What is asked, a newline, the tenant that reads it; either may be nothing. */
+static int answer_why(Guard *g, const char *argument, sd_bus_error *e, json_t **ret) {
+        _cleanup_free_ char *what = strdup(argument);
+        const char *why = NULL;
+        char *tenant;
+        int r;
+
+        if (!what)
+                return -ENOMEM;
+        tenant = strchr(what, '\n');
+        if (!tenant)
+                return invalid(e, "Why takes WHAT, a newline, FOR_TENANT");
+        *tenant++ = '\0';
+        r = check_name(what, e);
+        if (r >= 0)
+                r = check_name(tenant, e);
+        if (r < 0)
+                return r;
+        *ret = render_why(g, what, tenant, &why);
+        return *ret ? 0 : why ? not_found(e, what, why) : -ENOMEM;
 }
 
 /* Up to n numbers with one blank between them; none at all is fine. */
@@ -143,7 +168,19 @@ static int answer(Guard *g, const char *method, const char *argument, sd_bus_err
                 if (scan_numbers(argument, n, ARRAY_SIZE(n)) < 0)
                         return invalid(e, "ListEvents takes \"SINCE MAX\"");
                 j = render_events(g, n[0], (uint32_t)MIN_OF(n[1], (uint64_t)EVENTS_MAX));
-        } else if (STR_EQ(method, "GetUsage")) {
+        } else if (STR_EQ(method, "Why")) {
+                r = answer_why(g, argument, e, &j);
+                if (r < 0)
+                        return r;
+        } else if (STR_EQ(method, "ListIncidents")) {
+                uint64_t n = 0;
+
+                if (scan_numbers(argument, &n, 1) < 0)
+                        return invalid(e, "ListIncidents takes a number");
+                j = render_incidents(g, (uint32_t)MIN_OF(n, (uint64_t)INCIDENTS_MAX));
+        } else if (STR_EQ(method, "ObserveReport"))
+                j = render_observe_report(g);
+        else if (STR_EQ(method, "GetUsage")) {
                 if (*argument && !STR_EQ(argument, "tenant") && !STR_EQ(argument, "container"))
                         return invalid(e, "GetUsage takes \"tenant\", \"container\" or nothing");
                 render_books(g, argument, &b);
@@ -196,6 +233,31 @@ static int on_list_events(sd_bus_message *m, void *user, sd_bus_error *e) {
         if (r < 0)
                 return r;
         (void)snprintf(argument, sizeof(argument), "%llu %u", (unsigned long long)since, max);
+        return reply_answer(user, m, argument, e);
+}
+
+static int on_why(sd_bus_message *m, void *user, sd_bus_error *e) {
+        _cleanup_free_ char *argument = NULL;
+        const char *what, *tenant;
+        int r = sd_bus_message_read(m, "ss", &what, &tenant);
+
+        if (r < 0)
+                return r;
+        if (asprintf(&argument, "%s\n%s", what, tenant) < 0) {
+                argument = NULL;
+                return -ENOMEM;
+        }
+        return reply_answer(user, m, argument, e);
+}
+
+static int on_list_incidents(sd_bus_message *m, void *user, sd_bus_error *e) {
+        char argument[16];
+        uint32_t max;
+        int r = sd_bus_message_read(m, "u", &max);
+
+        if (r < 0)
+                return r;
+        (void)snprintf(argument, sizeof(argument), "%u", max);
         return reply_answer(user, m, argument, e);
 }
 
@@ -503,6 +565,118 @@ static int do_undo(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e
         return r < 0 ? r : sd_bus_reply_method_return(m, "s", done);
 }
 
+/* ---- what an operator does to containers ---- */
+
+/* The answer of an act: what was done, as far as the bus takes it for text. */
+static int reply_done(sd_bus_message *m, int r, const char *done, const char *why, sd_bus_error *e) {
+        json_t *text;
+
+        if (r < 0 && why)
+                return sd_bus_error_setf(e,
+                                         r == -ENOENT  ? BUS_ERROR_NO_SUCH_NAME
+                                         : r == -EPERM ? SD_BUS_ERROR_FAILED
+                                                       : BUS_ERROR_INVALID,
+                                         "%s", why);
+        if (r < 0)
+                return r;
+        text = json_text_or_null(done);
+        r = sd_bus_reply_method_return(m, "s", json_is_string(text) ? json_string_value(text) : "");
+        json_decref(text);
+        return r;
+}
+
+static int do_throttle(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        _cleanup_free_ char *done = NULL;
+        const char *name, *values, *why = NULL;
+        Tenant *tenant;
+        uint64_t span;
+        Target *t;
+        int r = sd_bus_message_read(m, "sst", &name, &values, &span);
+
+        if (r < 0)
+                return r;
+        if (strlen(values) > BUS_NAME_ARG_MAX)
+                return invalid(e, "the values are longer than 4096 bytes");
+        r = resolve(g, name, e, &t, &tenant);
+        if (r < 0)
+                return r;
+        r = control_throttle(g, t, tenant, values, span, c, &done, &why);
+        return reply_done(m, r, done, why, e);
+}
+
+static int do_let_go(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        _cleanup_free_ char *done = NULL;
+        const char *name, *why = NULL;
+        Tenant *tenant;
+        Target *t;
+        int r = sd_bus_message_read(m, "s", &name);
+
+        if (r >= 0)
+                r = resolve(g, name, e, &t, &tenant);
+        if (r < 0)
+                return r;
+        r = control_let_go(g, t, tenant, c, &done, &why);
+        return reply_done(m, r, done, why, e);
+}
+
+/* One container: a tenant's name is refused. */
+static int resolve_one(Guard *g, const char *name, sd_bus_error *e, Target **ret) {
+        Tenant *tenant;
+        int r = resolve(g, name, e, ret, &tenant);
+
+        return r < 0 ? r : *ret ? 0 : invalid(e, "that is a tenant: name one of its containers");
+}
+
+static int do_freeze(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        _cleanup_free_ char *done = NULL;
+        const char *name, *why = NULL;
+        uint64_t span;
+        Target *t;
+        int r = sd_bus_message_read(m, "st", &name, &span);
+
+        if (r >= 0)
+                r = resolve_one(g, name, e, &t);
+        if (r < 0)
+                return r;
+        r = control_freeze(g, t, span, c, &done, &why);
+        return reply_done(m, r, done, why, e);
+}
+
+static int do_thaw(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        _cleanup_free_ char *done = NULL;
+        const char *name, *why = NULL;
+        Target *t;
+        int r = sd_bus_message_read(m, "s", &name);
+
+        if (r >= 0)
+                r = resolve_one(g, name, e, &t);
+        if (r < 0)
+                return r;
+        r = control_thaw(g, t, c, &done, &why);
+        return reply_done(m, r, done, why, e);
+}
+
+static int do_kill(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
+        _cleanup_free_ char *done = NULL;
+        const char *name, *why = NULL;
+        Tenant *tenant;
+        int r, whole;
+        Target *t;
+
+        r = sd_bus_message_read(m, "sb", &name, &whole);
+        if (r >= 0)
+                r = resolve(g, name, e, &t, &tenant);
+        if (r < 0)
+                return r;
+        /* Nobody kills a whole tenant for a name that is also one, nor the other way round. */
+        if (!t && !whole)
+                return invalid(e, "that is a tenant: say that all its containers are meant");
+        if (t && whole)
+                return invalid(e, "that is no tenant");
+        r = control_kill(g, t, tenant, c, &done, &why);
+        return reply_done(m, r, done, why, e);
+}
+
 /* What will be given back: said before it is done, for the writes are asynchronous. */
 static void list_released(Guard *g, Target *t, json_t *a) {
         (void)g;
@@ -577,6 +751,11 @@ CHANGE(on_hold, do_hold)
 CHANGE(on_unhold, do_unhold)
 CHANGE(on_undo, do_undo)
 CHANGE(on_release, do_release)
+CHANGE(on_throttle, do_throttle)
+CHANGE(on_let_go, do_let_go)
+CHANGE(on_freeze, do_freeze)
+CHANGE(on_thaw, do_thaw)
+CHANGE(on_kill, do_kill)
 
 static void diff_done(Guard *g, void *user, int result, LoadedPolicy *loaded) {
         sd_bus_message *m = user;
@@ -618,6 +797,11 @@ static const sd_bus_vtable vtable[] = {
                                 READ),
         SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("t", instance, "t", cursor, "t", since),
                                 SD_BUS_RESULT("h", stream), on_get_history, READ),
+        SD_BUS_METHOD_WITH_ARGS("Why", SD_BUS_ARGS("s", what, "s", for_tenant), SD_BUS_RESULT("h", json),
+                                on_why, READ),
+        SD_BUS_METHOD_WITH_ARGS("ListIncidents", SD_BUS_ARGS("u", max), SD_BUS_RESULT("h", json),
+                                on_list_incidents, READ),
+        SD_BUS_METHOD_WITH_ARGS("ObserveReport", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_read, READ),
         SD_BUS_METHOD_WITH_ARGS("DiffPolicy", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", json), on_diff, READ),
         SD_BUS_METHOD_WITH_ARGS("OpenPaged", SD_BUS_ARGS("s", method, "s", argument),
                                 SD_BUS_RESULT("t", handle, "t", size), on_open_paged, READ),
@@ -632,10 +816,23 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Undo", SD_BUS_ARGS("t", event_id), SD_BUS_RESULT("s", done), on_undo, READ),
         SD_BUS_METHOD_WITH_ARGS("ReleaseCeilings", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", json),
                                 on_release, READ),
+        SD_BUS_METHOD_WITH_ARGS("Throttle", SD_BUS_ARGS("s", name, "s", values, "t", usec),
+                                SD_BUS_RESULT("s", done), on_throttle, READ),
+        SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("s", name), SD_BUS_RESULT("s", done), on_let_go, READ),
+        SD_BUS_METHOD_WITH_ARGS("Freeze", SD_BUS_ARGS("s", name, "t", usec), SD_BUS_RESULT("s", done),
+                                on_freeze, READ),
+        SD_BUS_METHOD_WITH_ARGS("Thaw", SD_BUS_ARGS("s", name), SD_BUS_RESULT("s", done), on_thaw, READ),
+        SD_BUS_METHOD_WITH_ARGS("Kill", SD_BUS_ARGS("s", name, "b", tenant), SD_BUS_RESULT("s", done),
+                                on_kill, READ),
         SD_BUS_SIGNAL_WITH_ARGS("ActionTaken",
                                 SD_BUS_ARGS("t", id, "s", kind, "s", tenant, "s", container, "s", text), 0),
         SD_BUS_SIGNAL_WITH_ARGS("DriftFound",
                                 SD_BUS_ARGS("t", id, "s", tenant, "s", cgroup, "s", limit, "s", cause), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("IncidentOpened",
+                                SD_BUS_ARGS("t", id, "s", tenant, "s", container, "s", resource, "s", text),
+                                0),
+        SD_BUS_SIGNAL_WITH_ARGS("IncidentClosed",
+                                SD_BUS_ARGS("t", id, "s", tenant, "s", container, "s", text), 0),
         SD_BUS_SIGNAL_WITH_ARGS("PolicyLoaded", SD_BUS_ARGS("b", ok, "s", text), 0),
         SD_BUS_VTABLE_END,
 };
@@ -650,6 +847,23 @@ void bus_signal_action(Guard *g, const Event *e) {
                 (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "DriftFound", "tssss", e->id,
                                          e->tenant ? e->tenant : "", e->cgroup ? e->cgroup : "",
                                          limit_info(e->knob.limit)->key, e->cause ? e->cause : "unknown");
+}
+
+void bus_signal_incident(Guard *g, const Incident *i, bool opened) {
+        _cleanup_buf_ Buf resources = BUF_INIT;
+        const char *text = i->text ? i->text : "";
+
+        if (!g->bus)
+                return;
+        for (Resource r = 0; r < _RESOURCE_MAX; r++)
+                if (i->resources >> r & 1)
+                        buf_printf(&resources, "%s%s", resources.len > 0 ? " " : "", resource_to_string(r));
+        if (opened)
+                (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "IncidentOpened", "tssss", i->id,
+                                         i->tenant, i->container, buf_str(&resources), text);
+        else
+                (void)sd_bus_emit_signal(g->bus, BUS_PATH, BUS_INTERFACE, "IncidentClosed", "tsss", i->id,
+                                         i->tenant, i->container, text);
 }
 
 void bus_signal_policy(Guard *g, bool ok, const char *text) {

@@ -112,6 +112,8 @@ void control_check_pause(Guard *g, const Caller *c) {
         else
                 announce(g, ANNOUNCE_RESUME, NULL, NULL, c, "resumed: policy holds again");
         guard_update_status(g);
+        if (paused)
+                judging_forbid(g);
         queue_all(g);
 }
 
@@ -346,21 +348,20 @@ void control_beat(Guard *g, usec_t now) {
 /* ---- undo, release ---- */
 
 int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, const char **ret_error) {
-        const Event *e = NULL;
+        const Event *e = event_find(g, event_id);
+        bool lease;
         Target *t;
 
-        for (size_t i = 0; i < g->n_events && !e; i++) {
-                const Event *x = &g->events[(g->events_head + i) % EVENTS_MAX];
-
-                if (x->id == event_id)
-                        e = x;
-        }
         if (!e) {
                 *ret_error = "no such event is kept";
                 return -ENOENT;
         }
-        if (!STR_EQ(e->kind, "set") && !STR_EQ(e->kind, "repaired") && !STR_EQ(e->kind, "squeeze")) {
-                *ret_error = "that event changed no limit: only set, repaired and squeeze can be undone";
+        lease = STR_EQ(e->kind, "throttle") || STR_EQ(e->kind, "freeze");
+        if (!lease && !STR_EQ(e->kind, "set") && !STR_EQ(e->kind, "repaired") &&
+            !STR_EQ(e->kind, "squeeze")) {
+                *ret_error =
+                        "that event changed no limit: only set, repaired, squeeze, throttle and freeze can "
+                        "be undone";
                 return -EINVAL;
         }
         t = map_get_u64(&g->targets, e->cgroup_id);
@@ -369,13 +370,15 @@ int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, 
                 return -ENOENT;
         }
         if (asprintf(ret_text,
-                     "%s: its limits are given back and it is held for 1 h; end that with: bailiffctl unhold "
-                     "%s",
-                     target_name(t), t->node->path) < 0)
+                     "%s: %s given back and it is held for 1 h; end that with: bailiffctl unhold %s",
+                     target_name(t), lease ? "what held it back is" : "its limits are", t->node->path) < 0)
                 return -ENOMEM;
         announce(g, ANNOUNCE_UNDO, t, NULL, c, "%s: event %llu is undone", target_name(t),
                  (unsigned long long)event_id);
-        return control_hold(g, t, UNDO_HOLD, "undo", true, c);
+        if (lease)
+                (void)leasing_release(g, t, _LEVER_INVALID, true);
+        /* Of a lease, ceilings are no part: they stay. */
+        return control_hold(g, t, UNDO_HOLD, "undo", !lease, c);
 }
 
 int control_release(Guard *g, Target *t, const Caller *c) {

@@ -66,6 +66,15 @@ static void again_at(Target *t, usec_t when) {
                 g->wake_at = when;
 }
 
+/* What the kernel holds, but for the judge's leases: what lies beneath those is ours to reconcile. */
+static int read_limits(Guard *g, Target *t, LimitSet *set, uint32_t *ret_have) {
+        int r = cg_read_limits(t->node->fd, set, ret_have);
+
+        if (r == 0)
+                leasing_overlay(g, t, set);
+        return r;
+}
+
 /* ---- what must hold ---- */
 
 static bool gives_back(const Guard *g, const Target *t) {
@@ -373,7 +382,7 @@ static void pushed(void *user, uint64_t cookie, int result) {
         if (!t || t->busy != TARGET_PUSHING)
                 return;
         t->busy = TARGET_IDLE;
-        r = cg_read_limits(t->node->fd, &after, &have);
+        r = read_limits(g, t, &after, &have);
         recon_property_done(&t->recon, &t->pushed, result, now);
         if (result == MANAGER_GONE)
                 t->unit_state = TARGET_UNIT_UNKNOWN;
@@ -418,7 +427,7 @@ static void push(Guard *g, Target *t, ReconPlan *plan, usec_t now) {
         if (r >= 0)
                 r = limit_set_copy(&t->give_back_property, &plan->property_give_back);
         if (r >= 0)
-                r = cg_read_limits(t->node->fd, &t->before_push, &t->have_files);
+                r = read_limits(g, t, &t->before_push, &t->have_files);
         if (r == 0 && !still_as_planned(t))
                 r = -ECANCELED; /* somebody wrote meanwhile: plan anew, at once */
         if (r == 0)
@@ -462,7 +471,7 @@ static void step(Guard *g, Target *t, usec_t now) {
         }
         /* Evidence speaks about the files as they were when it was asked for. */
         if (!t->evidence)
-                r = cg_read_limits(t->node->fd, &t->actual, &t->have_files);
+                r = read_limits(g, t, &t->actual, &t->have_files);
         if (r == CG_GONE && t->leaving) {
                 (void)ledger_remove(g->ledger, t->id, NULL);
                 world_forget(g, t);
@@ -523,10 +532,11 @@ void enforce_work(Guard *g, usec_t now) {
                         world_apportion(g, tenant, now); /* queues whose share is another */
         /* Oldest first; a step may queue others (or itself again) behind. */
         n = MIN_OF(g->n_queue, ARRAY_SIZE(batch));
-        if (n > 0)
+        if (n > 0) {
                 memcpy(batch, g->queue, n * sizeof(*batch));
-        g->n_queue -= n;
-        memmove(g->queue, g->queue + n, g->n_queue * sizeof(*g->queue));
+                g->n_queue -= n;
+                memmove(g->queue, g->queue + n, g->n_queue * sizeof(*g->queue));
+        }
         for (i = 0; i < n; i++)
                 batch[i]->queued = false;
         for (i = 0; i < n; i++)

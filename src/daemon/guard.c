@@ -243,6 +243,7 @@ static int on_beat(sd_event_source *s, uint64_t due, void *user) {
                 (void)tree_rescan(g->tree);
         }
         world_beat(g, now);
+        judging_beat(g, now);
         measure_beat(g, now, now > due ? now - due : 0);
         settle(g, now);
         enforce_beat(g, now);
@@ -418,6 +419,8 @@ int guard_new(const GuardConfig *config, Guard **ret) {
                 r = open_ledger(g);
         if (r >= 0)
                 r = measure_new(g);
+        if (r >= 0)
+                r = judging_new(g);
         if (r < 0)
                 return r;
         list_missing(g);
@@ -463,6 +466,7 @@ Guard *guard_free(Guard *g) {
                         measure_close(g, t);
                 target_free(t);
         }
+        judging_free(g);
         map_deinit(&g->targets);
         i = 0;
         while ((tenant = map_next(&g->tenants, &i)))

@@ -12,9 +12,10 @@
  *   enforce.c   one target: read, decide (core/reconcile), write, tell systemd
  *   loader.c    policy from disk, read and resolved in a child process
  *   measure.c   looks at cgroups, accounts what they use; ledgers.c, triggers.c (measure.h)
+ *   judging.c   who suffers, who is to blame, what is done about it; bystander.c, leasing.c, incidents.c (judging.h)
  *   announce.c  what happened → ring, journal, D-Bus signal
- *   control.c   pause, holds, undo, release; their files in /run/bailiff
- *   render.c    state → JSON;  bus.c  D-Bus;  guard.c  set-up, beats
+ *   control.c   pause, holds, undo, release; their files in /run/bailiff; control-act.c  throttle, freeze, kill
+ *   render.c, render-judge.c  state → JSON;  telling.c  verdicts as sentences;  bus.c  D-Bus;  guard.c  set-up, beats
  */
 
 #include <systemd/sd-bus.h>
@@ -44,6 +45,7 @@ typedef struct Guard Guard;
 typedef struct Tenant Tenant;
 typedef struct Target Target;
 
+#include "judging.h"
 #include "measure.h"
 
 /* Where to look; all may be changed for tests. */
@@ -153,6 +155,14 @@ struct Target {
         bool leaving; /* not our care any more: give everything back, then forget */
         bool engine_asked_anew; /* the engine's file asks for other limits than when we last wrote */
 
+        Judged *judged; /* NULL: it did nothing lately */
+        uint32_t scene_index; /* in the scene scene_made */
+        uint64_t scene_made;
+        unsigned
+                n_high_writes; /* of memory.high as a lease, that the writer has not done yet: until then the file may hold an older one */
+        bool high_goes; /* that lease is being given back */
+        unsigned n_leases; /* of ours that stand on it, freezes too */
+
         Hold *hold;
         uint64_t
                 operator_until; /* realtime: an implicit hold, kept for a restart; the core has the live one */
@@ -187,12 +197,15 @@ typedef struct Event {
         bool have_desired;
         const char *cause; /* static, NULL */
         char *text;
+        uint64_t incident; /* 0: of none */
+        char *judged; /* JSON: what a verdict rests on; NULL */
         uint32_t uid;
         pid_t pid;
         bool have_caller;
 } Event;
 
 #define EVENTS_MAX 4096
+#define EVENTS_JUDGED_BYTES (4 << 20) /* of Event.judged; older ones are told without */
 #define GUARD_BEAT_USEC USEC_PER_SEC
 #define GUARD_RELOOK_USEC (30 * USEC_PER_SEC)
 #define GUARD_RESCAN_USEC (60 * USEC_PER_SEC)
@@ -226,6 +239,7 @@ struct Guard {
         Journal *journal;
         Ledger *ledger;
         Measure *measure;
+        Judging *judging;
 
         LoadedPolicy *loaded; /* the policy in force; never NULL after start */
         bool policy_ok; /* what lies on disk is what is in force */
@@ -247,7 +261,7 @@ struct Guard {
         size_t n_saved_holds;
 
         Event *events; /* ring */
-        size_t events_head, n_events;
+        size_t events_head, n_events, judged_bytes;
         uint64_t next_event_id,
                 reserved_event_id; /* ids go on over a restart: reserved in blocks, in run_dir */
 
@@ -349,6 +363,17 @@ typedef enum Announce {
         ANNOUNCE_UNDO,
         ANNOUNCE_RELEASE,
         ANNOUNCE_DEGRADED,
+        ANNOUNCE_NOTIFY, /* of the judge */
+        ANNOUNCE_THROTTLE,
+        ANNOUNCE_RELAX,
+        ANNOUNCE_UNTHROTTLE,
+        ANNOUNCE_FREEZE,
+        ANNOUNCE_THAW,
+        ANNOUNCE_STOP,
+        ANNOUNCE_KILL,
+        ANNOUNCE_ALARM,
+        ANNOUNCE_THRASH,
+        ANNOUNCE_STORM,
         _ANNOUNCE_MAX,
 } Announce;
 typedef struct Caller { /* of a D-Bus call */
@@ -360,6 +385,15 @@ typedef struct Caller { /* of a D-Bus call */
 void announce(Guard *g, Announce what, const Target *t, const ReconEvent *e, const Caller *c,
               const char *format, ...) _printf_(6, 7);
 void announce_tenant(Guard *g, Announce what, const char *tenant, const char *format, ...) _printf_(4, 5);
+typedef struct Evidence { /* what an act of the judge rests on */
+        char *judged; /* JSON; NULL: no memory */
+        const char *resource, *harm, *blame; /* for the journal; NULL: none */
+} Evidence;
+/* Of the judge, or of an operator (evidence NULL). Takes evidence->judged; returns the event's id. t NULL: of no container. */
+uint64_t announce_judged(Guard *g, Announce what, const Target *t, uint64_t incident,
+                         const Evidence *evidence, const Caller *c, const char *text);
+uint64_t announce_next_id(Guard *g); /* which the next event will have */
+const Event *event_find(const Guard *g, uint64_t id); /* NULL: not kept */
 void announce_recon(Guard *g, const Target *t, const ReconEvent *e);
 void event_deinit(Event *e);
 
@@ -377,6 +411,16 @@ void control_adopt_hold(Guard *g, Target *t); /* a hold saved for this cgroup */
 void control_beat(Guard *g, usec_t now);
 void saved_holds_free(Guard *g);
 int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, const char **ret_error);
+/* Verbs of operators that hold back, let go, kill (bus.h): *ret_text says what was done; negative errno with *ret_error. */
+int control_throttle(Guard *g, Target *t, Tenant *tenant, const char *values, usec_t span, const Caller *c,
+                     char **ret_text, const char **ret_error);
+int control_let_go(Guard *g, Target *t, Tenant *tenant, const Caller *c, char **ret_text,
+                   const char **ret_error);
+int control_freeze(Guard *g, Target *t, usec_t span, const Caller *c, char **ret_text,
+                   const char **ret_error);
+int control_thaw(Guard *g, Target *t, const Caller *c, char **ret_text, const char **ret_error);
+int control_kill(Guard *g, Target *t, Tenant *tenant, const Caller *c, char **ret_text,
+                 const char **ret_error);
 /* Gives ceilings back: all (t NULL, pauses the host) or one. */
 int control_release(Guard *g, Target *t, const Caller *c);
 
@@ -393,6 +437,7 @@ struct Loader *loader_free(struct Loader *l);
 int bus_start(Guard *g); /* connect, or retry later */
 void bus_stop(Guard *g);
 void bus_signal_action(Guard *g, const Event *e);
+void bus_signal_incident(Guard *g, const Incident *i, bool opened);
 void bus_signal_policy(Guard *g, bool ok, const char *text);
 
 /* render.c (jansson) */
@@ -402,9 +447,14 @@ struct json_t *render_tenants(Guard *g);
 void render_containers(Guard *g, Buf *out); /* the text of the answer */
 struct json_t *render_show(Guard *g, Target *t, Tenant *tenant);
 struct json_t *render_events(Guard *g, uint64_t since, uint32_t max);
+struct json_t *render_event(const Guard *g, const Event *e);
 struct json_t *render_policy(Guard *g, const char *tenant);
 struct json_t *render_diff(Guard *g, const LoadedPolicy *candidate);
 
 /* lapse.c: one-shot programs that work from the ledger without a running guard */
 int lapse_shares(const GuardConfig *config); /* the guard has been gone for a minute */
 int lapse_release(const GuardConfig *config); /* uninstall: give back everything, print what */
+
+/* unlease.c: the same for leases of the judge and of operators */
+int unlease(const GuardConfig *config, bool frozen_only); /* the caller holds the lock */
+int unlease_alone(const GuardConfig *config, bool frozen_only); /* does nothing while a guard runs */

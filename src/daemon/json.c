@@ -59,3 +59,28 @@ void json_set_device(const Guard *g, json_t *o, dev_t dev) {
         json_set_text(o, "device", text);
         json_set_text(o, "device_name", json_device_name(g, dev));
 }
+
+void json_set_limit_value(json_t *o, const char *key, LimitKnob knob, bool have, uint64_t v) {
+        _cleanup_buf_ Buf b = BUF_INIT;
+        char name[64];
+
+        if (have && v != LIMIT_INFINITY)
+                json_set_int(o, key, v);
+        else
+                json_set_null(o, key);
+        (void)snprintf(name, sizeof(name), "%s_text", key);
+        if (!have) {
+                json_set_null(o, name);
+                return;
+        }
+        (void)limit_format_value(knob.limit, v, &b);
+        json_set_text(o, name, buf_str(&b));
+}
+
+void json_set_knob(const Guard *g, json_t *o, LimitKnob knob) {
+        json_set_text(o, "limit", limit_info(knob.limit)->key);
+        if (knob.dev == 0)
+                json_set_null(o, "device");
+        else
+                json_set_device(g, o, knob.dev);
+}

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "buf.h"
+#include "limits.h"
 #include "macro.h"
 
 struct json_t;
@@ -26,3 +27,7 @@ void json_append_text(Buf *out, bool first, struct json_t *o);
 const char *json_device_name(const Guard *g, dev_t dev);
 /* "device": "254:0", "device_name": "vda" */
 void json_set_device(const Guard *g, struct json_t *o, dev_t dev);
+/* "KEY": n, "KEY_text": "512M"; null and "infinity" where there is no bound, null both where it is not known. */
+void json_set_limit_value(struct json_t *o, const char *key, LimitKnob knob, bool have, uint64_t v);
+/* "limit": "MemoryMax", and its device, or null */
+void json_set_knob(const Guard *g, struct json_t *o, LimitKnob knob);

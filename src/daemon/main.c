@@ -19,6 +19,8 @@ enum {
         ARG_FOREGROUND,
         ARG_LAPSE,
         ARG_RELEASE,
+        ARG_RELEASE_LEASES,
+        ARG_THAW,
         ARG_RUN_DIR,
         ARG_STATE_DIR,
         ARG_NO_BUS
@@ -36,7 +38,9 @@ static int help(void) {
              "     --run-dir=DIR        leases, ledger and pause file (/run/bailiff)\n"
              "     --state-dir=DIR      last good policy (/var/lib/bailiff)\n"
              "     --lapse              one-shot: give tenants' shares back, for the guard has gone\n"
-             "     --release-ceilings   one-shot, for package removal: give every ceiling back and print it\n"
+             "     --thaw               one-shot: thaw what a guard that is gone froze\n"
+             "     --release-leases     one-shot: the same, and give back what it throttled\n"
+             "     --release-ceilings   one-shot, for package removal: give everything back and print it\n"
              "  -h --help               this text\n"
              "     --version            the version\n");
         return EXIT_SUCCESS;
@@ -74,6 +78,8 @@ int main(int argc, char *argv[]) {
                 { "no-bus", no_argument, NULL, ARG_NO_BUS },
                 { "lapse", no_argument, NULL, ARG_LAPSE },
                 { "release-ceilings", no_argument, NULL, ARG_RELEASE },
+                { "release-leases", no_argument, NULL, ARG_RELEASE_LEASES },
+                { "thaw", no_argument, NULL, ARG_THAW },
                 { "run-dir", required_argument, NULL, ARG_RUN_DIR },
                 { "state-dir", required_argument, NULL, ARG_STATE_DIR },
                 {},
@@ -84,7 +90,7 @@ int main(int argc, char *argv[]) {
                 .state_dir = "/var/lib/bailiff",
         };
         _cleanup_(cleanup_guard_free) Guard *g = NULL;
-        bool lapse = false, release = false;
+        bool lapse = false, release = false, leases = false, thaw = false;
         int c, r;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
@@ -109,6 +115,12 @@ int main(int argc, char *argv[]) {
                 case ARG_RELEASE:
                         release = true;
                         break;
+                case ARG_RELEASE_LEASES:
+                        leases = true;
+                        break;
+                case ARG_THAW:
+                        thaw = true;
+                        break;
                 case ARG_RUN_DIR:
                         config.run_dir = optarg;
                         break;
@@ -126,6 +138,8 @@ int main(int argc, char *argv[]) {
                 fprintf(stderr, "bailiffd: must run as root\n");
                 return 4;
         }
+        if (leases || thaw)
+                return unlease_alone(&config, !leases) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         if (lapse || release)
                 return (lapse ? lapse_shares(&config) : lapse_release(&config)) < 0 ? EXIT_FAILURE
                                                                                     : EXIT_SUCCESS;

@@ -31,6 +31,8 @@
 /* A directory with fewer children is not worth a look of its own. */
 #define PARENT_CHILDREN_MIN 8
 #define SWEEP_PROBES 64
+#define SWEEPS_MAX 5
+#define SWEEP_EARN_USEC (3 * USEC_PER_SEC)
 #define SWEEP_AGE (2 * USEC_PER_SEC)
 #define SWEEP_BACKOFF_MAX 16
 #define OWN_USEC (10 * USEC_PER_SEC)
@@ -177,7 +179,7 @@ static int look_at(Guard *g, Measured *m, uint32_t files, usec_t now) {
 }
 
 /* What is normal is learnt from looks that read the pressures themselves: one carried over would say calm. */
-static void learn_calm(Measured *m, uint32_t files) {
+static void learn_calm(const Target *t, Measured *m, uint32_t files) {
         static const SampleField some[] = { SAMPLE_CPU_SOME, SAMPLE_MEMORY_SOME, SAMPLE_IO_SOME };
         const uint32_t pressures = SAMPLE_FILE_BIT(SAMPLE_FILE_CPU_PRESSURE) |
                                    SAMPLE_FILE_BIT(SAMPLE_FILE_MEMORY_PRESSURE) |
@@ -192,7 +194,7 @@ static void learn_calm(Measured *m, uint32_t files) {
                 m->pressures[i] = m->last.v[some[i]];
         }
         m->pressures_at = m->last.at;
-        if (before.at > 0)
+        if (before.at > 0 && !judging_disturbs(t))
                 baseline_feed(&m->baseline, &before, &m->last);
 }
 
@@ -206,7 +208,7 @@ static void account(Guard *g, Target *t, const Sample *before, uint32_t files) {
         if (!first && m->parent && sample_delta(before, &m->last, SAMPLE_CPU_USAGE, &delta))
                 m->parent->explained += delta;
         rates_feed(&m->rates, &m->last, files);
-        learn_calm(m, files);
+        learn_calm(t, m, files);
         (void)demand_feed(&m->demand, &m->last, files, &m->meter.io);
         tier_step(&m->tier, first ? NULL : before, &m->last, files, t->id);
         if (m->tier.level == TIER_COLD)
@@ -362,6 +364,8 @@ static int on_measure(sd_event_source *s, void *user) {
                 looks++;
         }
         (void)sd_event_source_set_enabled(s, m->round < ROUND_DONE ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+        if (m->round == ROUND_DONE)
+                judging_step(g);
         return 0;
 }
 
@@ -380,11 +384,26 @@ void measure_due_now(Guard *g) {
 static void look_at_host(Guard *g, usec_t now) {
         Measure *m = g->measure;
 
+        if (m->host_io_at > 0 && now - m->host_io_at >= RATE_SPAN_MIN) {
+                SampleIo was = m->host_io;
+
+                m->host_io = m->host_io_before;
+                m->host_io_before = was;
+                m->host_io_before_at = m->host_io_at;
+        }
+        m->host_io_at = now;
         if (meter_look_host(m->meter, tree_root_fd(g->tree), now, &m->host, &m->host_io) < 0)
                 return;
         rates_feed(&m->host_rates, &m->host, SAMPLE_FILES_ALL);
         if (m->host_history != NO_HISTORY)
                 (void)history_append(m->history, m->host_history, &m->host, UINT64_MAX, guard_realtime());
+}
+
+void measure_host(Guard *g, usec_t age) {
+        usec_t now = guard_clock();
+
+        if (now - g->measure->host.at >= age)
+                look_at_host(g, now);
 }
 
 static void look_at_ourselves(Guard *g, usec_t now) {
@@ -428,15 +447,31 @@ void measure_wake(Guard *g, Target *t, TierWhy why) {
         measure_due_now(g);
 }
 
-void measure_sweep(Guard *g, const TreeNode *below) {
+/* The kernel says again and again that somebody stalls; the beat looks at all who are hot anyway, once a second. */
+static bool may_sweep(Measure *m, usec_t now) {
+        usec_t earned = (now - m->sweeps_at) / SWEEP_EARN_USEC;
+
+        if (earned > 0) {
+                m->sweeps_left = (unsigned)MIN_OF(m->sweeps_left + earned, (uint64_t)SWEEPS_MAX);
+                m->sweeps_at = now;
+        }
+        if (m->sweeps_left == 0)
+                return false;
+        m->sweeps_left--;
+        return true;
+}
+
+void measure_sweep(Guard *g) {
         usec_t now = guard_clock();
         size_t i = 0, probes = 0;
         Target *t;
 
+        if (!may_sweep(g->measure, now))
+                return;
         while ((t = map_next(&g->targets, &i))) {
                 Measured *m = &t->m;
 
-                if (!m->attached || !t->container || (below && !cgpath_below(t->node->path, below->path)))
+                if (!m->attached || !t->container)
                         continue;
                 if (m->tier.level == TIER_COLD && (probes >= SWEEP_PROBES || now - m->last.at < SWEEP_AGE))
                         continue;
@@ -639,6 +674,7 @@ void measure_free(Guard *g) {
                 return;
         triggers_drop_host(g);
         sd_event_source_disable_unref(m->work);
+        sd_event_source_disable_unref(m->follow);
         while ((p = map_next(&m->parents, &i)))
                 free(p);
         map_deinit(&m->parents);
@@ -647,6 +683,7 @@ void measure_free(Guard *g) {
         meter_free(m->meter);
         history_free(m->history);
         sample_io_deinit(&m->host_io);
+        sample_io_deinit(&m->host_io_before);
         fd_close(m->own_fd);
         fd_close(m->proc);
         free(m);

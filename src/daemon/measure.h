@@ -101,7 +101,8 @@ typedef struct MeasureStats {
 typedef struct Measure {
         Meter *meter;
         Sample host;
-        SampleIo host_io;
+        SampleIo host_io, host_io_before;
+        usec_t host_io_at, host_io_before_at; /* 0: never */
         Rates host_rates;
         uint32_t host_history;
         Trigger host_triggers[_PSI_MAX];
@@ -124,6 +125,11 @@ typedef struct Measure {
         int round; /* of a beat */
         bool settled; /* what appears from now on was born under our eyes */
         bool psi_told, fds_told, tree_told, books_told, triggers_told; /* said once */
+        /* Looks out of turn, at everybody hot: some at once when a stall begins, few while it lasts. */
+        unsigned sweeps_left;
+        usec_t sweeps_at;
+        sd_event_source *follow; /* looks once more, soon after a trigger */
+        unsigned follows;
         MeasureStats stats;
 } Measure;
 
@@ -147,9 +153,11 @@ void measure_touched(Guard *g, Target *t);
 /* Looks now, at everything, for somebody asks. */
 void measure_ask(Guard *g, Target *t);
 void measure_wake(Guard *g, Target *t, TierWhy why);
-/* Cold children of all directories are probed soon: something stalls and nobody hot says what. */
-void measure_sweep(Guard *g, const TreeNode *below);
+/* Something stalls: who is hot is looked at now, and who is cold as far as that was not done lately. */
+void measure_sweep(Guard *g);
 void measure_due_now(Guard *g);
+/* The host anew, unless that was done within `age`. */
+void measure_host(Guard *g, usec_t age);
 
 /* ledgers.c */
 int ledgers_open(Guard *g);

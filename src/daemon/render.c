@@ -19,32 +19,6 @@
 #include "json.h"
 #include "num.h"
 
-/* value and value_text; null and "infinity" where there is no bound */
-static void set_limit_value(json_t *o, const char *key, LimitKnob knob, bool have, uint64_t v) {
-        _cleanup_buf_ Buf b = BUF_INIT;
-        char name[64];
-
-        if (have && v != LIMIT_INFINITY)
-                json_set_int(o, key, v);
-        else
-                json_set_null(o, key);
-        (void)snprintf(name, sizeof(name), "%s_text", key);
-        if (!have) {
-                json_set_null(o, name);
-                return;
-        }
-        (void)limit_format_value(knob.limit, v, &b);
-        json_set_text(o, name, buf_str(&b));
-}
-
-static void set_knob(const Guard *g, json_t *o, LimitKnob knob) {
-        json_set_text(o, "limit", limit_info(knob.limit)->key);
-        if (knob.dev == 0)
-                json_set_null(o, "device");
-        else
-                json_set_device(g, o, knob.dev);
-}
-
 static void set_ref(const Guard *g, json_t *o, PolicyRef ref) {
         const Policy *p = g->loaded->policy;
 
@@ -58,10 +32,10 @@ static void set_ref(const Guard *g, json_t *o, PolicyRef ref) {
 static json_t *render_knob(const Guard *g, const ReconKnob *k) {
         json_t *o = json_object();
 
-        set_knob(g, o, k->knob);
-        set_limit_value(o, "desired", k->knob, k->is_desired, k->desired);
-        set_limit_value(o, "actual", k->knob, k->have_actual, k->actual);
-        set_limit_value(o, "want", k->knob, k->have_want, k->want);
+        json_set_knob(g, o, k->knob);
+        json_set_limit_value(o, "desired", k->knob, k->is_desired, k->desired);
+        json_set_limit_value(o, "actual", k->knob, k->have_actual, k->actual);
+        json_set_limit_value(o, "want", k->knob, k->have_want, k->want);
         json_set_text(o, "state", knob_state_to_string(k->state));
         json_set_text(o, "origin", k->is_desired ? origin_kind_to_string(origin_kind(k->origin)) : NULL);
         set_ref(g, o, k->is_desired ? origin_ref(k->origin) : (PolicyRef){});
@@ -190,9 +164,9 @@ static json_t *render_container(Guard *g, Target *t, bool whole, Protection *pro
         for (size_t k = 0; i && k < i->requested.n; k++) {
                 json_t *e = json_object();
 
-                set_knob(g, e, i->requested.entries[k].knob);
-                set_limit_value(e, "value", i->requested.entries[k].knob, true,
-                                i->requested.entries[k].value);
+                json_set_knob(g, e, i->requested.entries[k].knob);
+                json_set_limit_value(e, "value", i->requested.entries[k].knob, true,
+                                     i->requested.entries[k].value);
                 (void)json_array_append_new(x, e);
         }
         (void)json_object_set_new(o, "requested", x);
@@ -205,6 +179,8 @@ static json_t *render_container(Guard *g, Target *t, bool whole, Protection *pro
         (void)json_object_set_new(o, "usage", render_usage_of(&t->m.last));
         (void)json_object_set_new(o, "measured", render_measured(g, t, whole));
         (void)json_object_set_new(o, "limits", render_limits(g, t));
+        (void)json_object_set_new(o, "leases", render_leases_of(g, t));
+        (void)json_object_set_new(o, "judged_now", render_judged_now(g, t));
         (void)json_object_set_new(o, "notes", render_notes(g, t, protection));
         return o;
 }
@@ -320,8 +296,8 @@ static json_t *render_tenant(Guard *g, Tenant *t) {
                 const LimitEntry *e = &t->sum.entries[i];
                 json_t *x = json_object();
 
-                set_knob(g, x, e->knob);
-                set_limit_value(x, "value", e->knob, true, e->value);
+                json_set_knob(g, x, e->knob);
+                json_set_limit_value(x, "value", e->knob, true, e->value);
                 set_ref(g, x, origin_ref(e->origin));
                 json_set_bool(x, "advisory", t->share.advisory[e->knob.limit]);
                 (void)json_array_append_new(a, x);
@@ -381,7 +357,7 @@ json_t *render_tenants(Guard *g) {
 
 /* ---- events ---- */
 
-static json_t *render_event(const Guard *g, const Event *e) {
+json_t *render_event(const Guard *g, const Event *e) {
         json_t *o = json_object();
 
         json_set_int(o, "id", e->id);
@@ -396,15 +372,19 @@ static json_t *render_event(const Guard *g, const Event *e) {
                 json_set_int(o, "cgroup_id", e->cgroup_id);
         }
         if (e->have_knob) {
-                set_knob(g, o, e->knob);
+                json_set_knob(g, o, e->knob);
                 if (e->have_saw)
-                        set_limit_value(o, "saw", e->knob, true, e->saw);
+                        json_set_limit_value(o, "saw", e->knob, true, e->saw);
                 if (e->have_desired)
-                        set_limit_value(o, "desired", e->knob, true, e->desired);
+                        json_set_limit_value(o, "desired", e->knob, true, e->desired);
         }
         if (e->cause)
                 json_set_text(o, "cause", e->cause);
         json_set_text(o, "text", e->text);
+        if (e->incident)
+                json_set_int(o, "incident", e->incident);
+        if (e->judged)
+                (void)json_object_set_new(o, "judged", json_loads(e->judged, 0, NULL));
         if (e->have_caller) {
                 json_set_int(o, "uid", e->uid);
                 json_set_int(o, "pid", (uint64_t)e->pid);
@@ -667,6 +647,8 @@ json_t *render_status(Guard *g) {
                       (json_int_t)ledger.n_damaged);
         json_set_text(x, "error", ledger.write_error < 0 ? strerror(-ledger.write_error) : NULL);
         (void)json_object_set_new(o, "ledger", x);
+        (void)json_object_set_new(o, "judge", render_judge_status(g));
+        (void)json_object_set_new(o, "leases", render_leases_status(g));
         (void)json_object_set_new(o, "loop", render_health(g));
         (void)json_object_set_new(o, "sampling", render_sampling(g));
         return o;
@@ -789,9 +771,9 @@ static void add_change(Guard *g, json_t *a, Target *t, const char *tenant, Limit
         json_set_text(o, "cgroup", t->node->path);
         json_set_text(o, "container", t->container ? target_name(t) : NULL);
         json_set_text(o, "tenant", tenant);
-        set_knob(g, o, knob);
-        set_limit_value(o, "from", knob, have_from, from);
-        set_limit_value(o, "to", knob, have_to, to);
+        json_set_knob(g, o, knob);
+        json_set_limit_value(o, "from", knob, have_from, from);
+        json_set_limit_value(o, "to", knob, have_to, to);
         if (have_to && ceiling_danger(knob, to, &u, &danger))
                 json_set_text(o, "danger", buf_str(&danger));
         else

@@ -18,6 +18,10 @@
 #define WINDOW PSI_WINDOW_MIN
 #define STALL_PERMYRIAD_MIN 1000 /* less of half a second is noise */
 #define HOST_STALL_PERMYRIAD 1000
+/* The kernel fires once a window at most, and mostly before a stall is long enough to be harm: so after it has fired it is
+ * looked once more, and again. */
+#define FOLLOWS 3
+#define FOLLOW_USEC (120 * USEC_PER_MSEC)
 
 enum { OF_HOST, OF_SLICES, OF_CONTAINERS };
 
@@ -41,6 +45,35 @@ static size_t *count_of(Guard *g, const Target *t) {
         return &g->measure->stats.n_triggers[t->container ? OF_CONTAINERS : OF_SLICES];
 }
 
+static int on_follow(sd_event_source *s, uint64_t due, void *user) {
+        Guard *g = user;
+
+        (void)due;
+        measure_sweep(g);
+        if (g->measure->follows > 0 && --g->measure->follows > 0) {
+                (void)sd_event_source_set_time(s, guard_clock() + FOLLOW_USEC);
+                (void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+        }
+        return 0;
+}
+
+static void follow(Guard *g) {
+        Measure *m = g->measure;
+        bool idle = m->follows == 0;
+        usec_t when = guard_clock() + FOLLOW_USEC;
+
+        m->follows = FOLLOWS;
+        if (!idle)
+                return;
+        if (!m->follow)
+                (void)sd_event_add_time(g->event, &m->follow, CLOCK_MONOTONIC, when, USEC_PER_MSEC, on_follow,
+                                        g);
+        else if (sd_event_source_set_time(m->follow, when) >= 0)
+                (void)sd_event_source_set_enabled(m->follow, SD_EVENT_ONESHOT);
+        if (!m->follow)
+                m->follows = 0;
+}
+
 static int on_trigger(sd_event_source *s, int fd, uint32_t revents, void *user) {
         Trigger *trigger = user;
         Guard *g = trigger->guard;
@@ -55,13 +88,11 @@ static int on_trigger(sd_event_source *s, int fd, uint32_t revents, void *user) 
                 return 0;
         }
         g->measure->stats.n_fired++;
-        if (!trigger->target)
-                measure_sweep(g, NULL);
-        else {
+        /* Who suffers is looked at, and so is everybody who may be to blame: the judge needs both as they are now. */
+        if (trigger->target)
                 measure_wake(g, trigger->target, TIER_WHY_TRIGGER);
-                if (!trigger->target->container)
-                        measure_sweep(g, trigger->target->node);
-        }
+        measure_sweep(g);
+        follow(g);
         return 0;
 }
 

@@ -60,6 +60,7 @@ Target *target_free(Target *t) {
         if (t->hold)
                 free(t->hold->reason);
         free(t->hold);
+        judged_free(t->judged);
         free(t);
         return NULL;
 }
@@ -306,6 +307,7 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
         if (t->container && !t->found && (!t->names_pending || t->names_tries >= NAMES_TRIES)) {
                 t->found = true;
                 measure_changed(g, t);
+                judging_changed(g, t);
                 announce(g, ANNOUNCE_FOUND, t, NULL, NULL, "found %s container %s of tenant %s%s%s",
                          engine_to_string(t->engine), target_name(t),
                          t->tenant ? t->tenant->name : "unassigned",
@@ -423,6 +425,7 @@ static void adopt(Guard *g, Target *t) {
                                 tenant_adopt_share(t, r->knob, r->ours);
                 }
         control_adopt_hold(g, t);
+        leasing_adopt(g, t);
 }
 
 static void add_slice(Guard *g, TreeNode *node) {
@@ -458,6 +461,7 @@ static void on_appeared(void *user, TreeNode *node) {
         Target *t;
 
         if (node->class != TREE_UNIT) {
+                bystander_appeared(g, node);
                 add_slice(g, node);
                 return;
         }
@@ -489,6 +493,7 @@ static void on_gone(void *user, TreeNode *node) {
         bool alive, oom;
 
         measure_parent_gone(g, node);
+        bystander_gone(g, node);
         if (!t)
                 return;
         alive = tree_node_alive(node) == 1;
@@ -497,6 +502,7 @@ static void on_gone(void *user, TreeNode *node) {
                 enforce_leave(g, t);
                 return;
         }
+        judging_gone(g, t, alive);
         oom = measure_detach(g, t, alive);
         if (t->container && t->found && !alive)
                 announce(g, ANNOUNCE_GONE, t, NULL, NULL, "%s container %s of tenant %s is gone%s",
@@ -526,6 +532,7 @@ void enforce_leave(Guard *g, Target *t) {
                 own_node_free(own);
                 return;
         }
+        judging_gone(g, t, true);
         measure_detach(g, t, true);
         t->node->user = NULL;
         t->node = own;

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What is no container, but counts when somebody suffers: the host's own
+ * services (a backup that uses the disk is out of reach, and nobody stands in
+ * for it; a sshd that starves is a victim), and the groups between the root and
+ * a party, whose quotas and weights decide who is entitled to what.
+ *
+ * On a calm host they are looked at each SLOW_USEC; while anything
+ * stalls, or anybody is held back, each beat.
+ */
+
+#include <fcntl.h>
+
+#include "guard.h"
+
+#define BYSTANDERS_MAX 512
+#define SLOW_USEC (10 * USEC_PER_SEC)
+#define LOOK_PART 20 /* looking at them is never more than this part of the guard's time */
+#define LIMITS_USEC (30 * USEC_PER_SEC)
+#define STALL_PERMYRIAD 300 /* of the host: something is going on */
+#define ACTIVE_CPU_PERMYRIAD 50 /* of one CPU */
+
+static const uint32_t service_files =
+        SAMPLE_FILE_BIT(SAMPLE_FILE_CPU_STAT) | SAMPLE_FILE_BIT(SAMPLE_FILE_MEMORY_CURRENT) |
+        SAMPLE_FILE_BIT(SAMPLE_FILE_MEMORY_EVENTS) | SAMPLE_FILE_BIT(SAMPLE_FILE_IO_STAT) |
+        SAMPLE_FILE_BIT(SAMPLE_FILE_PIDS_CURRENT) | SAMPLE_FILE_BIT(SAMPLE_FILE_CPU_PRESSURE) |
+        SAMPLE_FILE_BIT(SAMPLE_FILE_MEMORY_PRESSURE) | SAMPLE_FILE_BIT(SAMPLE_FILE_IO_PRESSURE);
+static const uint32_t group_files =
+        SAMPLE_FILE_BIT(SAMPLE_FILE_CPU_STAT) | SAMPLE_FILE_BIT(SAMPLE_FILE_MEMORY_CURRENT);
+
+static bool has_suffix(const char *s, const char *suffix) {
+        size_t n = strlen(s), k = strlen(suffix);
+
+        return n >= k && STR_EQ(s + n - k, suffix);
+}
+
+/* A user manager is a group: containers may live below it. */
+static bool is_service(const TreeNode *node) {
+        return !strstr(node->path, "/user@") &&
+               (has_suffix(node->path, ".service") || has_suffix(node->path, ".scope") ||
+                has_suffix(node->path, ".socket") || has_suffix(node->path, ".mount") ||
+                has_suffix(node->path, ".swap"));
+}
+
+Bystander *bystander_of(Guard *g, const TreeNode *node) {
+        return g->judging ? map_get_u64(&g->judging->bystanders, node->id) : NULL;
+}
+
+static bool below_service(Guard *g, const TreeNode *node) {
+        for (const TreeNode *p = node->parent; p; p = p->parent) {
+                const Bystander *b = bystander_of(g, p);
+
+                if (b && b->kind == PARTY_SERVICE)
+                        return true;
+        }
+        return false;
+}
+
+void bystander_appeared(Guard *g, TreeNode *node) {
+        Judging *j = g->judging;
+        Bystander *b;
+
+        if (!j || !node->parent || node->class != TREE_INTERIOR || j->bystanders.n >= BYSTANDERS_MAX ||
+            map_get_u64(&j->bystanders, node->id) || below_service(g, node))
+                return;
+        b = calloc(1, sizeof(*b));
+        if (!b)
+                return;
+        b->node = node;
+        b->kind = is_service(node) ? PARTY_SERVICE : PARTY_GROUP;
+        b->meter = METER_CG_INIT;
+        b->meter.dirfd = node->fd;
+        if (map_put_u64(&j->bystanders, node->id, b) < 0)
+                free(b);
+}
+
+static void bystander_drop(Guard *g, Bystander *b) {
+        meter_cg_deinit(g->measure->meter, &b->meter);
+        sample_io_deinit(&b->io_before);
+        limit_set_deinit(&b->limits);
+        judged_free(b->judged);
+        free(b);
+}
+
+void bystander_gone(Guard *g, TreeNode *node) {
+        Bystander *b = g->judging ? map_remove_u64(&g->judging->bystanders, node->id) : NULL;
+
+        if (b)
+                bystander_drop(g, b);
+}
+
+void bystander_free(Guard *g) {
+        size_t i = 0;
+        Bystander *b;
+
+        while ((b = map_next(&g->judging->bystanders, &i)))
+                bystander_drop(g, b);
+        map_deinit(&g->judging->bystanders);
+}
+
+/* ---- looking ---- */
+
+static void look(Guard *g, Bystander *b, uint32_t files, usec_t now) {
+        uint64_t before = b->last.v[SAMPLE_CPU_USAGE], used;
+        usec_t span = now - b->last.at;
+        bool first = b->last.at == 0;
+
+        if (files & SAMPLE_FILE_BIT(SAMPLE_FILE_IO_STAT)) {
+                if (b->io_at > 0 && now - b->io_at >= RATE_SPAN_MIN) {
+                        SampleIo was = b->meter.io;
+
+                        b->meter.io = b->io_before;
+                        b->io_before = was;
+                        b->io_before_at = b->io_at;
+                }
+                b->io_at = now;
+        }
+        if (meter_look(g->measure->meter, &b->meter, files, false, now, &b->last) == CG_GONE)
+                return; /* the tree says so in a moment */
+        used = b->last.v[SAMPLE_CPU_USAGE] - MIN_OF(before, b->last.v[SAMPLE_CPU_USAGE]);
+        b->cpu_before = before;
+        b->active = !first && span > 0 && used >= span * ACTIVE_CPU_PERMYRIAD / 10000;
+        if (now - b->limits_at >= LIMITS_USEC || b->limits_at == 0) {
+                uint32_t have;
+
+                if (cg_read_limits(b->node->fd, &b->limits, &have) == 0)
+                        b->limits_at = now;
+        }
+}
+
+static bool stalls(const Guard *g) {
+        const Rates *r = &g->measure->host_rates;
+
+        return r->v[RATE_CPU_SOME] >= STALL_PERMYRIAD || r->v[RATE_MEMORY_SOME] >= STALL_PERMYRIAD / 3 ||
+               r->v[RATE_IO_SOME] >= STALL_PERMYRIAD;
+}
+
+void bystander_beat(Guard *g, usec_t now) {
+        Judging *j = g->judging;
+        bool memory = g->measure->host_rates.v[RATE_MEMORY_SOME] > 0;
+        LeasesStats stats = {};
+        size_t i = 0;
+        Bystander *b;
+
+        if (j->leases)
+                leases_get_stats(j->leases, &stats);
+        if (now - j->bystanders_at < (stalls(g) || stats.n > 0
+                                              ? MIN_OF(j->bystanders_took * LOOK_PART, (usec_t)SLOW_USEC)
+                                              : SLOW_USEC))
+                return;
+        j->bystanders_at = now;
+        while ((b = map_next(&j->bystanders, &i))) {
+                if (b->node->user) /* a slice of a tenant's own: it is measured as such */
+                        continue;
+                look(g, b,
+                     b->kind == PARTY_SERVICE
+                             ? service_files | (memory ? SAMPLE_FILE_BIT(SAMPLE_FILE_MEMORY_STAT) : 0)
+                             : group_files,
+                     now);
+        }
+        j->bystanders_took = guard_clock() - now;
+}
+
+void bystander_refresh(Guard *g, usec_t age) {
+        usec_t now = guard_clock();
+        size_t i = 0;
+        Bystander *b;
+
+        if (!stalls(g))
+                return;
+        while ((b = map_next(&g->judging->bystanders, &i)))
+                if (b->kind == PARTY_GROUP && !b->node->user && !b->node->parent->parent &&
+                    now - b->last.at >= age)
+                        look(g, b, group_files, now);
+}
