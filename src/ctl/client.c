@@ -316,6 +316,27 @@ int client_get_events(Client *c, uint64_t since, uint32_t max, json_t **ret) {
         return r == STATUS_DONE ? parse(c, "ListEvents", &data, ret) : r;
 }
 
+int client_get_why(Client *c, const char *what, const char *for_tenant, json_t **ret) {
+        _cleanup_buf_ Buf data = BUF_INIT, argument = BUF_INIT;
+        int r;
+
+        buf_printf(&argument, "%s\n%s", what, for_tenant);
+        if (buf_error(&argument) < 0)
+                return fail(c, STATUS_FAILED, "out of memory");
+        r = fetch(c, &data, false, "Why", buf_str(&argument), "ss", what, for_tenant);
+        return r == STATUS_DONE ? parse(c, "Why", &data, ret) : r;
+}
+
+int client_get_incidents(Client *c, uint32_t max, json_t **ret) {
+        _cleanup_buf_ Buf data = BUF_INIT;
+        char argument[16];
+        int r;
+
+        (void)snprintf(argument, sizeof(argument), "%u", max);
+        r = fetch(c, &data, false, "ListIncidents", argument, "u", max);
+        return r == STATUS_DONE ? parse(c, "ListIncidents", &data, ret) : r;
+}
+
 int client_get_history(Client *c, uint64_t instance, uint64_t cursor, uint64_t since, void **ret,
                        size_t *ret_len) {
         _cleanup_buf_ Buf data = BUF_INIT;
@@ -403,7 +424,10 @@ void client_wait(Client *c, usec_t timeout) {
                 }
                 if (r == 0 && c->seen)
                         return;
-                if (r == 0 && sd_bus_wait(c->bus, until - now) < 0 && errno != EINTR)
+                r = r == 0 ? sd_bus_wait(c->bus, until - now) : 0;
+                if (r == -EINTR)
+                        return;
+                if (r < 0)
                         disconnect(c);
         }
 }

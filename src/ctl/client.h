@@ -41,9 +41,14 @@ int client_get(Client *c, const char *method, const char *argument, json_t **ret
 int client_get_history(Client *c, uint64_t instance, uint64_t cursor, uint64_t since, void **ret,
                        size_t *ret_len);
 int client_get_events(Client *c, uint64_t since, uint32_t max, json_t **ret);
+/* what and for_tenant as in Why(); "" for none. */
+int client_get_why(Client *c, const char *what, const char *for_tenant, json_t **ret);
+/* The newest `max` incidents, 0: all. */
+int client_get_incidents(Client *c, uint32_t max, json_t **ret);
 /* Changing methods; types and arguments as in sd_bus_message_append(). ret_text may be NULL: no answer is expected. */
 int client_change(Client *c, char **ret_text, const char *method, const char *types, ...);
 /* ReleaseCeilings(): changes, and answers with JSON. */
 int client_release(Client *c, const char *name, json_t **ret);
-/* Until the guard signals that something happened, at most `timeout`; never an error: whoever asks again finds out. */
+/* Until the guard signals that something happened, or this process gets a signal, at most `timeout`; never an error: whoever
+ * asks again finds out. */
 void client_wait(Client *c, usec_t timeout);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
+#include "value.h"
 
 static bool utf8; /* what the terminal shows; stderr's, too */
 
@@ -57,6 +58,34 @@ int ctl_print_json(const Ctl *c, json_t *j) {
         (void)fputc('\n', c->view.out);
         json_decref(j);
         return r < 0 && !ferror(c->view.out) ? ctl_rendered(-ENOMEM) : STATUS_DONE;
+}
+
+int ctl_done(const Ctl *c, json_t *j, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        _cleanup_buf_ Buf shown = BUF_INIT;
+        va_list ap;
+        int n;
+
+        if (c->json)
+                return ctl_print_json(c, j);
+        json_decref(j);
+        va_start(ap, format);
+        n = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (n < 0) {
+                text = NULL;
+                return ctl_rendered(-ENOMEM);
+        }
+        text_escape(&shown, text, c->view.utf8, true);
+        (void)fprintf(c->view.out, "%s\n", buf_str(&shown));
+        return STATUS_DONE;
+}
+
+int ctl_parse_span(const Ctl *c, usec_t *ret) {
+        if (value_parse_usec(c->span, ret) < 0)
+                return ctl_fail(STATUS_USAGE, "--for %s: expected a time span such as 10min or 1h 30min",
+                                c->span);
+        return STATUS_DONE;
 }
 
 void ctl_page(Ctl *c) {

@@ -23,6 +23,7 @@ enum { /* options beyond the common ones; a verb names those it takes */
        OPTION_FORMAT = 1 << 9,
        OPTION_DELAY = 1 << 10,
        OPTION_BATCH = 1 << 11,
+       OPTION_YES = 1 << 12,
 };
 
 typedef struct Ctl {
@@ -42,6 +43,10 @@ int ctl_fail(int status, const char *format, ...) _printf_(2, 3);
 int ctl_client_failed(const Ctl *c, int status);
 /* Prints JSON, as the server gave it; takes the reference. STATUS_DONE. */
 int ctl_print_json(const Ctl *c, json_t *j);
+/* What a verb that changes says: a sentence for people, j for programs; takes the reference. */
+int ctl_done(const Ctl *c, json_t *j, const char *format, ...) _printf_(3, 4);
+/* --for as a span. STATUS_DONE, or a message and STATUS_USAGE. */
+int ctl_parse_span(const Ctl *c, usec_t *ret);
 /* 0, or out of memory told. */
 int ctl_rendered(int r);
 /* What follows goes through the pager, if there is a terminal and nobody said --no-pager. */
@@ -72,4 +77,12 @@ int verb_hold(Ctl *c);
 int verb_unhold(Ctl *c);
 int verb_undo(Ctl *c);
 int verb_release(Ctl *c);
+int verb_notify(Ctl *c);
 int verb_doctor(Ctl *c);
+int verb_why(Ctl *c);
+int verb_incidents(Ctl *c);
+int verb_observe_report(Ctl *c);
+int verb_throttle(Ctl *c);
+int verb_freeze(Ctl *c);
+int verb_thaw(Ctl *c);
+int verb_kill(Ctl *c);

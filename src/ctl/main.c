@@ -33,6 +33,12 @@ static const Verb verbs[] = {
         { "containers", NULL, 0, 0, 0, verb_containers, false, "",
           "containers with use, ceilings and state" },
         { "show", NULL, 1, 1, 0, verb_show, false, "NAME", "all about a tenant or container" },
+        { "why", NULL, 0, 1, OPTION_FOR, verb_why, false, "[NAME|EVENT|incident:N] [--for T]",
+          "who was hurt, who was to blame, what was done; T: a tenant" },
+        { "incidents", NULL, 0, 0, OPTION_LINES, verb_incidents, false, "[-n N]",
+          "when somebody was hurt by another, and how far it went" },
+        { "observe-report", NULL, 0, 0, 0, verb_observe_report, false, "",
+          "what would have been done, per tenant" },
         { "top", NULL, 0, 0, OPTION_DELAY | OPTION_BATCH, verb_top, false, "[--delay S] [--batch]",
           "live: who uses what, and waits for what" },
         { "usage", NULL, 0, 0, OPTION_BY | OPTION_SINCE | OPTION_FORMAT, verb_usage, false,
@@ -56,9 +62,18 @@ static const Verb verbs[] = {
           "leave NAME alone for a while" },
         { "unhold", NULL, 1, 1, 0, verb_unhold, false, "NAME", "end a hold" },
         { "undo", NULL, 1, 1, 0, verb_undo, false, "EVENT",
-          "give back what an event set, and hold its target" },
-        { "release", NULL, 0, 1, OPTION_CEILINGS, verb_release, false, "--ceilings [NAME]",
-          "give ceilings back, of NAME or (and pause) of all" },
+          "give back what an event set or held, and hold its target" },
+        { "throttle", NULL, 2, 5, OPTION_FOR, verb_throttle, false, "NAME cpu=50% [K=V...] --for 10m",
+          "hold NAME back; K: cpu, memory, io, pids" },
+        { "release", NULL, 0, 1, OPTION_CEILINGS, verb_release, false, "NAME | --ceilings [NAME]",
+          "end throttles and freezes; or give ceilings back" },
+        { "freeze", NULL, 1, 1, OPTION_FOR, verb_freeze, false, "NAME [--for 10s]",
+          "stop NAME where it is, 10min at most" },
+        { "thaw", NULL, 1, 1, 0, verb_thaw, false, "NAME", "end a freeze" },
+        { "kill", NULL, 1, 1, OPTION_YES, verb_kill, false, "[container:|tenant:]NAME [--yes]",
+          "end all processes of one, at once" },
+        { "notify", NULL, 0, 1, 0, verb_notify, false, "[DIRECTORY]",
+          "run hooks for each incident; for bailiff-notify.service" },
         { "doctor", NULL, 0, 0, 0, verb_doctor, false, "", "what keeps ceilings from biting here" },
 };
 
@@ -70,6 +85,7 @@ static const struct {
         { OPTION_LINES, "--lines" },   { OPTION_OFFLINE, "--offline" },   { OPTION_FOR, "--for" },
         { OPTION_REASON, "--reason" }, { OPTION_CEILINGS, "--ceilings" }, { OPTION_BY, "--by" },
         { OPTION_FORMAT, "--format" }, { OPTION_DELAY, "--delay" },       { OPTION_BATCH, "--batch" },
+        { OPTION_YES, "--yes" },
 };
 
 /* ---- help ---- */
@@ -190,7 +206,8 @@ enum {
         ARG_REASON,
         ARG_CEILINGS,
         ARG_BY,
-        ARG_FORMAT
+        ARG_FORMAT,
+        ARG_YES
 };
 
 /* < 0: go on; else the exit status. */
@@ -214,6 +231,7 @@ static int parse_options(Ctl *c, int argc, char *argv[], bool *ret_help, bool *r
                 { "format", required_argument, NULL, ARG_FORMAT },
                 { "delay", required_argument, NULL, 'd' },
                 { "batch", no_argument, NULL, 'b' },
+                { "yes", no_argument, NULL, ARG_YES },
                 {},
         };
         int o;
@@ -280,6 +298,9 @@ static int parse_options(Ctl *c, int argc, char *argv[], bool *ret_help, bool *r
                         break;
                 case 'b':
                         c->given |= OPTION_BATCH;
+                        break;
+                case ARG_YES:
+                        c->given |= OPTION_YES;
                         break;
                 default:
                         return STATUS_USAGE; /* getopt has said it */

@@ -113,6 +113,92 @@ void say_line(const View *v, TextStyle style, const char *format, ...) {
         (void)fputc('\n', v->out);
 }
 
+#define PROSE_MAX 100U /* longer lines are hard to read */
+#define PROSE_MIN 8
+
+/* How many bytes of escaped text take at most `room` columns; one character at least. */
+static size_t fitting(const char *s, size_t n, size_t room) {
+        size_t i = 0;
+
+        while (i < n) {
+                size_t k = i + 1;
+                _cleanup_buf_ Buf head = BUF_INIT;
+
+                while (k < n && ((unsigned char)s[k] & 0xc0) == 0x80)
+                        k++;
+                buf_append(&head, s, k);
+                if (i > 0 && text_width(buf_str(&head)) > room)
+                        break;
+                i = k;
+        }
+        return i;
+}
+
+static size_t width_of(const char *s, size_t n) {
+        _cleanup_buf_ Buf b = BUF_INIT;
+
+        buf_append(&b, s, n);
+        return text_width(buf_str(&b));
+}
+
+/* Text without newlines, already escaped; `used` columns of the first line are taken. */
+static void fold(const View *v, const char *text, size_t used, unsigned indent, size_t width) {
+        bool begins = true; /* of the line: no word on it yet */
+
+        for (const char *p = text + strspn(text, " "); *p; p += strspn(p, " ")) {
+                size_t n = strcspn(p, " "), columns = width_of(p, n);
+
+                if (!begins && used + 1 + columns > width) {
+                        (void)fprintf(v->out, "\n%*s", (int)indent, "");
+                        used = indent;
+                        begins = true;
+                }
+                if (!begins) {
+                        (void)fputc(' ', v->out);
+                        used++;
+                }
+                if (used + columns > width) {
+                        n = fitting(p, n, width > used ? width - used : 1);
+                        columns = width_of(p, n);
+                }
+                (void)fwrite(p, 1, n, v->out);
+                used += columns;
+                p += n;
+                begins = false;
+                if (*p && *p != ' ') { /* the rest of a broken word */
+                        (void)fprintf(v->out, "\n%*s", (int)indent, "");
+                        used = indent;
+                        begins = true;
+                }
+        }
+}
+
+void say_prose(const View *v, const char *head, TextStyle head_style, unsigned indent, TextStyle style,
+               const char *text) {
+        _cleanup_buf_ Buf shown = BUF_INIT, label = BUF_INIT;
+        size_t width = MIN_OF(v->width, PROSE_MAX), used;
+
+        text_escape(&label, head, v->utf8, false);
+        text_escape(&shown, text, v->utf8, false);
+        used = text_width(buf_str(&label));
+        (void)fprintf(v->out, "%s%s%s%*s%s", text_style_on(v, head_style), buf_str(&label),
+                      text_style_off(v, head_style), used < indent ? (int)(indent - used) : used > 0, "",
+                      text_style_on(v, style));
+        used = used < indent ? indent : used + (used > 0);
+        if (v->width == 0)
+                (void)fputs(buf_str(&shown), v->out);
+        else
+                fold(v, buf_str(&shown), used, indent, MAX_OF(width, (size_t)indent + PROSE_MIN));
+        (void)fprintf(v->out, "%s\n", text_style_off(v, style));
+}
+
+void say_prose_field(const View *v, const char *key, TextStyle style, const char *text) {
+        char head[SAY_MAX];
+
+        (void)snprintf(head, sizeof(head), "%*s%s", FIELD_WIDTH, key, *key ? ":" : " ");
+        say_prose(v, head, STYLE_BOLD, SAY_FIELD_INDENT, style, text);
+}
+
 void say_where(Buf *b, const json_t *o) {
         const char *file = json_text(o, "file");
 

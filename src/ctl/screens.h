@@ -30,6 +30,16 @@ const char *say_permyriad(uint64_t permyriad, char buf[static SAY_MAX]); /* "0%"
 /* "  Policy: text", the key right-aligned and bold; key "" continues the one above. Escaped. */
 void say_field(const View *v, const char *key, TextStyle style, const char *format, ...) _printf_(4, 5);
 void say_line(const View *v, TextStyle style, const char *format, ...) _printf_(3, 4);
+/*
+ * Prose: `head` padded to `indent` columns, then the text, folded between words to the width of the view (100 at most) with
+ * `indent` blanks before each further line. Escaped; a word that is too long for a line is broken. Where the view has
+ * no width it stays one line.
+ */
+void say_prose(const View *v, const char *head, TextStyle head_style, unsigned indent, TextStyle style,
+               const char *text);
+#define SAY_FIELD_INDENT 12 /* of say_field() */
+/* Likewise, as a field. */
+void say_prose_field(const View *v, const char *key, TextStyle style, const char *text);
 /* "FILE:LINE", "" where there is none */
 void say_where(Buf *b, const json_t *o);
 /* The name that people know it by: name, else unit, else twelve characters of the id, else the cgroup. */
@@ -50,13 +60,30 @@ int say_left_out(const View *v, int r);
 
 /* ---- screens ---- */
 
+/* Of `why`: for_tenant NULL: all is told; status, for what the host has, may be NULL. */
+int screen_why(const json_t *why, const json_t *status, const char *for_tenant, const View *v, uint64_t now);
+int screen_incidents(const json_t *incidents, const View *v, uint64_t now);
+int screen_observed(const json_t *report, const View *v, uint64_t now);
+/* show-judged.c: what holds a container or tenant back, and what the judge finds of it. */
+int screen_judged(const json_t *object, const View *v, uint64_t now);
+/* What is held back by leases: "throttled", "frozen", NULL. */
+const char *held_back(const json_t *leases);
+
+/* verb-act.c: "cpu=50%" … as Throttle() wants them. 0, or -EINVAL with what is wrong in *error. */
+int throttle_values(char *const *words, size_t n, Buf *values, Buf *error);
+/* What `kill` is asked for: as Kill() wants it. 0, or -EINVAL: neither. */
+int kill_target(const char *word, Buf *name, bool *ret_tenant);
+
 TextStyle state_style(const char *state); /* of a limit's state: "drifted" is bad */
 int screen_status(const json_t *status, const View *v, uint64_t now);
 /* One line for Nagios into *line; returns its code 0..2. */
 int screen_check(const json_t *status, Buf *line);
 int screen_tenants(const json_t *tenants, const View *v);
+/* Sets "containers_held_back" in each of tenants. */
+void tenants_count_held_back(json_t *tenants, const json_t *containers);
 int screen_containers(const json_t *containers, const char *tenant, const View *v); /* tenant NULL: all */
-int screen_show(const json_t *object, const View *v);
+/* "members": a tenant's containers; "why_now": what `why` says of now (bus.h), both the caller's additions. */
+int screen_show(const json_t *object, const View *v, uint64_t now);
 /* show-measured.c: what was measured of a container or tenant, and its books. */
 void screen_measured(const json_t *object, const View *v);
 /* One event as one line (more where its text has more). */

@@ -45,6 +45,7 @@ typedef struct TopObject { /* of ListContainers and ListTenants */
         char *name; /* as people know it */
         char *tenant; /* of a container */
         TopNumbers ceilings;
+        bool throttled, frozen; /* by a lease */
 } TopObject;
 
 typedef struct TopMember {

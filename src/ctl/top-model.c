@@ -260,10 +260,13 @@ static bool ceiling_of(const json_t *o, const char *key, uint64_t *ret) {
 static TopObject *object_new(const json_t *o, const char *name) {
         const char *tenant = json_text(o, "tenant");
         _cleanup_(cleanup_top_object_free) TopObject *object = calloc(1, sizeof(*object));
+        const char *back = held_back(json_member(o, "leases"));
         uint64_t v;
 
         if (!object)
                 return NULL;
+        object->frozen = back && STR_EQ(back, "frozen");
+        object->throttled = back && !object->frozen;
         object->cgroup_id = json_number(o, "cgroup_id");
         object->name = strdup(name);
         object->tenant = strdup(tenant ? tenant : "");

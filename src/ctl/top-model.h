@@ -56,6 +56,7 @@ typedef enum TopSort {
 
 typedef struct TopRow {
         bool is_tenant, folded;
+        bool throttled, frozen; /* a container, by a lease */
         const char *name; /* as it is: not escaped */
         uint64_t cgroup_id; /* of a container */
         size_t n_containers; /* of a tenant */
@@ -101,5 +102,5 @@ int top_model_filter(TopModel *m, const char *text);
 const char *top_model_get_filter(const TopModel *m);
 
 /* The whole tree whatever is folded or filtered: {"time","host": {},"tenants": [{"name",…,"containers": [{"name",
- * "cgroup_id",…}…]}…]}. NULL: out of memory. */
+ * "cgroup_id",…,"throttled": bool,"frozen": bool}…]}…]}. NULL: out of memory. */
 json_t *top_model_to_json(TopModel *m);

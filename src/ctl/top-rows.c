@@ -36,6 +36,12 @@ static void add_ceilings(TopNumbers *to, const TopObject *o) {
                         put(to, (TopField)f, o->ceilings.v[f]);
 }
 
+static void member_object(TopRow *row, const TopObject *o) {
+        add_ceilings(&row->numbers, o);
+        row->throttled = o && o->throttled;
+        row->frozen = o && o->frozen;
+}
+
 /* ---- who is whose ---- */
 
 TopTenant *top_tenant_free(TopTenant *t) {
@@ -102,8 +108,7 @@ static int gather(TopModel *m) {
                 t->members[t->n_members++] = (TopMember){
                         s, { .name = name_of(m, s), .cgroup_id = s->cgroup_id, .numbers = s->numbers }
                 };
-                add_ceilings(&t->members[t->n_members - 1].row.numbers,
-                             map_get_u64(&m->containers, s->cgroup_id));
+                member_object(&t->members[t->n_members - 1].row, map_get_u64(&m->containers, s->cgroup_id));
         }
         return 0;
 }
@@ -366,6 +371,8 @@ static json_t *tenant_to_json(const TopTenant *t) {
                 (void)json_object_set_new(c, "cgroup_id",
                                           json_integer((json_int_t)t->members[i].row.cgroup_id));
                 set_numbers(c, &t->members[i].row.numbers);
+                (void)json_object_set_new(c, "throttled", json_boolean(t->members[i].row.throttled));
+                (void)json_object_set_new(c, "frozen", json_boolean(t->members[i].row.frozen));
                 (void)json_array_append_new(containers, c);
         }
         (void)json_object_set_new(o, "containers", containers);

@@ -372,7 +372,14 @@ static void name_cell(Painter *p, const TopRow *row, size_t width) {
         text_cut(&cut, buf_str(&escaped), room, p->utf8, false);
         if (buf_error(&cut) < 0 || buf_error(&escaped) < 0)
                 p->screen->error = -ENOMEM;
-        put(p, STYLE_PLAIN, row->is_tenant ? mark : "  ", 2, false);
+        if (row->is_tenant)
+                put(p, STYLE_PLAIN, mark, 2, false);
+        else
+                put(p, row->frozen ? STYLE_BAD : STYLE_WARN,
+                    row->frozen      ? "F "
+                    : row->throttled ? "T "
+                                     : "  ",
+                    2, false);
         room = MAX_OF(text_width(buf_str(&cut)), (size_t)1);
         put(p, row->is_tenant ? STYLE_BOLD : STYLE_PLAIN, buf_str(&cut), room, false);
         blanks(p, width - MIN_OF(width, 2 + room + strlen(members)));
@@ -488,6 +495,7 @@ static void help(Painter *p, size_t lines) {
                 { "CPU", "100% is one CPU; the bar is use of the ceiling /MAX" },
                 { "P-CPU P-MEM P-IO", "share of time that some task waited for it" },
                 { "tenant", "of its waiting: the worst of its containers" },
+                { "T F", "before a name: throttled, or frozen, by a lease" },
                 { "THROTL", "share of its periods in which CPU ran out" },
         };
 

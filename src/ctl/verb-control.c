@@ -2,47 +2,16 @@
 
 /*
  * The verbs that change something: reload, pause, resume, hold, unhold, undo,
- * release. Each says what is so now and how to end it. Names go to the guard as
+ * release (verb-act.c has those that do a judge's work by hand). Each says what is so now and how to end it. Names go to the guard as
  * they are: it knows what they mean and answers for them.
  */
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "ctl.h"
 #include "num.h"
 #include "screens.h"
 #include "value.h"
-
-static int parse_span(const Ctl *c, usec_t *ret) {
-        if (value_parse_usec(c->span, ret) < 0)
-                return ctl_fail(STATUS_USAGE, "--for %s: expected a time span such as 10min or 1h 30min",
-                                c->span);
-        return STATUS_DONE;
-}
-
-/* A plain "it is done" for people, an object for programs; takes the reference. */
-static int done(const Ctl *c, json_t *j, const char *format, ...) _printf_(3, 4);
-static int done(const Ctl *c, json_t *j, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
-        _cleanup_buf_ Buf shown = BUF_INIT;
-        va_list ap;
-        int n;
-
-        if (c->json)
-                return ctl_print_json(c, j);
-        json_decref(j);
-        va_start(ap, format);
-        n = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (n < 0) {
-                text = NULL;
-                return ctl_rendered(-ENOMEM);
-        }
-        text_escape(&shown, text, c->view.utf8, true);
-        (void)fprintf(c->view.out, "%s\n", buf_str(&shown));
-        return STATUS_DONE;
-}
 
 int verb_reload(Ctl *c) {
         _cleanup_free_ char *warnings = NULL;
@@ -54,13 +23,13 @@ int verb_reload(Ctl *c) {
                 return ctl_client_failed(c, r);
         if (*warnings && !c->json)
                 (void)ctl_fail(STATUS_DONE, "warnings:\n%s", warnings);
-        return done(c, json_pack("{s:b, s:s}", "ok", 1, "warnings", warnings), "policy loaded");
+        return ctl_done(c, json_pack("{s:b, s:s}", "ok", 1, "warnings", warnings), "policy loaded");
 }
 
 int verb_pause(Ctl *c) {
         char until[SAY_MAX];
         usec_t span = 0;
-        int r = c->given & OPTION_FOR ? parse_span(c, &span) : STATUS_DONE;
+        int r = c->given & OPTION_FOR ? ctl_parse_span(c, &span) : STATUS_DONE;
         uint64_t end;
 
         if (r != STATUS_DONE)
@@ -75,11 +44,11 @@ int verb_pause(Ctl *c) {
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
         end = num_add_sat(ctl_realtime(), span);
-        return done(c,
-                    span ? json_pack("{s:b, s:I}", "paused", 1, "until", (json_int_t)end)
-                         : json_pack("{s:b, s:n}", "paused", 1, "until"),
-                    "paused %s: nothing is written on this host; end it with: bailiffctl resume",
-                    span ? say_time(end, until) : "until resumed");
+        return ctl_done(c,
+                        span ? json_pack("{s:b, s:I}", "paused", 1, "until", (json_int_t)end)
+                             : json_pack("{s:b, s:n}", "paused", 1, "until"),
+                        "paused %s: nothing is written on this host; end it with: bailiffctl resume",
+                        span ? say_time(end, until) : "until resumed");
 }
 
 int verb_resume(Ctl *c) {
@@ -87,7 +56,7 @@ int verb_resume(Ctl *c) {
 
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
-        return done(c, json_pack("{s:b}", "paused", 0), "resumed: policy holds again");
+        return ctl_done(c, json_pack("{s:b}", "paused", 0), "resumed: policy holds again");
 }
 
 int verb_hold(Ctl *c) {
@@ -99,7 +68,7 @@ int verb_hold(Ctl *c) {
 
         if (!(c->given & OPTION_FOR))
                 return ctl_fail(STATUS_USAGE, "hold needs an end: bailiffctl hold NAME --for 1h");
-        r = parse_span(c, &span);
+        r = ctl_parse_span(c, &span);
         if (r != STATUS_DONE)
                 return r;
         if (span == USEC_INFINITY)
@@ -108,10 +77,11 @@ int verb_hold(Ctl *c) {
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
         end = num_add_sat(ctl_realtime(), span);
-        return done(c, json_pack("{s:s, s:I, s:s}", "held", name, "until", (json_int_t)end, "reason", reason),
-                    "%s is left alone until %s (no repair, no throttle, no kill); end it with: bailiffctl "
-                    "unhold %s",
-                    name, say_time(end, until), name);
+        return ctl_done(
+                c, json_pack("{s:s, s:I, s:s}", "held", name, "until", (json_int_t)end, "reason", reason),
+                "%s is left alone until %s (no repair, no throttle, no kill); end it with: bailiffctl "
+                "unhold %s",
+                name, say_time(end, until), name);
 }
 
 int verb_unhold(Ctl *c) {
@@ -120,7 +90,7 @@ int verb_unhold(Ctl *c) {
 
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
-        return done(c, json_pack("{s:s}", "unheld", name), "%s: no hold, policy holds again", name);
+        return ctl_done(c, json_pack("{s:s}", "unheld", name), "%s: no hold, policy holds again", name);
 }
 
 int verb_undo(Ctl *c) {
@@ -134,7 +104,7 @@ int verb_undo(Ctl *c) {
         r = client_change(c->client, &text, "Undo", "t", id);
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
-        return done(c, json_pack("{s:I, s:s}", "undone", (json_int_t)id, "text", text), "%s", text);
+        return ctl_done(c, json_pack("{s:I, s:s}", "undone", (json_int_t)id, "text", text), "%s", text);
 }
 
 int screen_released(const json_t *released, const View *v) {
@@ -170,15 +140,29 @@ int screen_released(const json_t *released, const View *v) {
         return r;
 }
 
+/* Throttles and freezes, whoever made them; the judge may begin anew, which hold prevents. */
+static int release_leases(Ctl *c) {
+        const char *name = c->arguments[0];
+        _cleanup_free_ char *text = NULL;
+        int r = client_change(c->client, &text, "Release", "s", name);
+
+        if (r != STATUS_DONE)
+                return ctl_client_failed(c, r);
+        return ctl_done(c, json_pack("{s:s, s:s}", "released", name, "text", text),
+                        "%s\nit may be held back again; to prevent that: bailiffctl hold %s --for 1h", text,
+                        name);
+}
+
 int verb_release(Ctl *c) {
         json_t *j = NULL;
         int r;
 
         if (!(c->given & OPTION_CEILINGS))
-                return ctl_fail(STATUS_USAGE,
-                                "release gives static ceilings back, and wants to be told so: bailiffctl "
-                                "release --ceilings%s%s",
-                                c->n_arguments ? " " : "", c->n_arguments ? c->arguments[0] : "");
+                return c->n_arguments > 0
+                               ? release_leases(c)
+                               : ctl_fail(STATUS_USAGE,
+                                          "release what? bailiffctl release NAME ends its throttles and "
+                                          "freezes, release --ceilings gives every ceiling back");
         r = client_release(c->client, c->n_arguments ? c->arguments[0] : "", &j);
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);

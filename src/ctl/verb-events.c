@@ -5,12 +5,15 @@
  * more: journalctl -u bailiffd).
  *
  * Following asks for what came since the last id whenever the guard signals an
- * act, and every few seconds without one, so nothing depends on a signal that a bus
- * policy may withhold. Ids begin anew with a new guard: an id that went back
- * means all of it is new. A guard that restarts is waited for.
+ * act (once a second at most, however many there are), and every few seconds without
+ * one, so nothing depends on a signal that a bus policy may withhold. Ids begin anew with a new
+ * guard: an id that went back means all of it is new. A guard that restarts is waited for, and told on stderr.
+ * ^C is how following ends, and no failure.
  */
 
+#include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "ctl.h"
 #include "num.h"
@@ -19,11 +22,14 @@
 
 #define FOLLOW_LINES 10
 #define FOLLOW_POLL (5 * USEC_PER_SEC)
+#define FOLLOW_POLL_REMOTE (2 * USEC_PER_SEC)
+#define FOLLOW_REST USEC_PER_SEC /* from one question to the next */
 
 static TextStyle kind_style(const char *kind) {
-        static const char *const bad[] = { "refused", "fight", "degraded", NULL }, *const warn[] = {
-                "drift", "capped", "squeeze", "pause", "release", "contradiction", NULL
-        };
+        static const char *const bad[] = { "refused", "fight", "degraded", "stop", "kill", "storm", NULL },
+                                 *const warn[] = { "drift",   "capped",        "squeeze",  "pause",
+                                                   "release", "contradiction", "throttle", "freeze",
+                                                   "alarm",   "thrash",        NULL };
 
         for (size_t i = 0; bad[i]; i++)
                 if (STR_EQ(bad[i], kind))
@@ -124,18 +130,68 @@ static void print_events(const Ctl *c, const json_t *j) {
         (void)fflush(c->view.out);
 }
 
+static volatile sig_atomic_t stopped;
+
+static void on_interrupt(int signal) {
+        (void)signal;
+        stopped = 1;
+}
+
+/* Whatever waits comes back; a second ^C ends at once what does not (a guard that keeps its answer). */
+static void catch_interrupt(void) {
+        struct sigaction a = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
+
+        (void)sigemptyset(&a.sa_mask);
+        (void)sigaction(SIGINT, &a, NULL);
+}
+
+static usec_t monotonic(void) {
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
+
+/* Until it is time to ask again: news, but no sooner than FOLLOW_REST after the last question. */
+static void wait_for_news(const Ctl *c, usec_t asked, bool lost) {
+        usec_t poll = lost ? FOLLOW_REST : c->host ? FOLLOW_POLL_REMOTE : FOLLOW_POLL, now;
+
+        client_wait(c->client, poll);
+        now = monotonic();
+        if (!stopped && now < asked + FOLLOW_REST) {
+                usec_t rest = asked + FOLLOW_REST - now;
+                struct timespec ts = { .tv_sec = (time_t)(rest / USEC_PER_SEC),
+                                       .tv_nsec = (long)(rest % USEC_PER_SEC) * 1000 };
+
+                (void)nanosleep(&ts, NULL);
+        }
+}
+
+static void tell(const Ctl *c, const char *text) {
+        if (!c->json)
+                (void)fprintf(stderr, "-- %s --\n", text);
+}
+
 static int follow(Ctl *c, uint64_t next) {
+        usec_t asked = monotonic();
         bool lost = false;
 
-        while (!ferror(c->view.out)) {
+        while (!stopped && !ferror(c->view.out)) {
                 json_t *j = NULL;
                 int r;
 
-                client_wait(c->client, lost ? USEC_PER_SEC : FOLLOW_POLL);
+                wait_for_news(c, asked, lost);
+                if (stopped)
+                        break;
+                asked = monotonic();
                 r = client_get_events(c->client, next, 0, &j);
+                if (stopped) {
+                        json_decref(j);
+                        break;
+                }
                 if (r == STATUS_UNREACHABLE) {
-                        if (!lost && !c->json)
-                                (void)fprintf(stderr, "-- bailiffd is gone; waiting for it --\n");
+                        if (!lost)
+                                tell(c, "bailiffd is gone; waiting for it");
                         lost = true;
                         continue;
                 }
@@ -143,16 +199,20 @@ static int follow(Ctl *c, uint64_t next) {
                         return ctl_client_failed(c, r);
                 if (json_number(j, "next") < next) {
                         /* A new guard counts from the beginning. */
+                        tell(c, "a new bailiffd runs; its events begin anew");
                         json_decref(j);
                         next = 0;
+                        lost = false;
                         continue;
                 }
+                if (lost)
+                        tell(c, "bailiffd is back");
                 lost = false;
                 next = json_number(j, "next");
                 print_events(c, j);
                 json_decref(j);
         }
-        return STATUS_FAILED;
+        return stopped ? STATUS_DONE : STATUS_FAILED;
 }
 
 int verb_events(Ctl *c) {
@@ -165,8 +225,14 @@ int verb_events(Ctl *c) {
                 r = parse_lines(c, &range);
         if (r != STATUS_DONE)
                 return r;
+        if (c->given & OPTION_FOLLOW)
+                catch_interrupt();
         /* The server's own limit counts before time: only ask for fewer where time does not narrow. */
         r = client_get_events(c->client, range.id, range.from > 0 ? 0 : range.max, &j);
+        if (stopped) {
+                json_decref(j);
+                return STATUS_DONE;
+        }
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
         narrow(j, &range);

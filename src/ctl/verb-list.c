@@ -63,7 +63,10 @@ static void state_word(State *s, bool holds, const char *word, TextStyle style) 
 }
 
 static void state_of_container(State *s, const json_t *o) {
+        const char *back = held_back(json_member(o, "leases"));
+
         state_add(s, json_member(o, "limits"), json_has(o, "unit"));
+        state_word(s, back != NULL, back, STYLE_WARN); /* first: what is cut off is the end */
         state_word(s, s->worst != NULL, s->worst, STYLE_PLAIN);
         state_word(s, json_flag(o, "kube"), "kube", STYLE_PLAIN);
         state_word(s, json_has(o, "protected"), "protected", STYLE_PLAIN);
@@ -78,12 +81,16 @@ static void state_of_tenant(State *s, const json_t *o) {
         const char *sum = json_text(o, "sum");
         const json_t *slice;
         bool hold = false;
+        char back[SAY_MAX];
         size_t i;
 
         json_array_foreach(json_member(o, "slice_limits"), i, slice) {
                 state_add(s, json_member(slice, "limits"), true);
                 hold |= json_has(slice, "hold");
         }
+        (void)snprintf(back, sizeof(back), "%llu-held-back",
+                       (unsigned long long)json_number(o, "containers_held_back"));
+        state_word(s, json_number(o, "containers_held_back") > 0, back, STYLE_WARN);
         state_word(s, s->worst != NULL, s->worst, STYLE_PLAIN);
         state_word(s, hold, "hold", STYLE_WARN);
         state_word(s, sum && STR_EQ(sum, "advisory"), "advisory", STYLE_WARN);
@@ -193,6 +200,23 @@ int screen_tenants(const json_t *tenants, const View *v) {
 
 /* ---- verbs ---- */
 
+void tenants_count_held_back(json_t *tenants, const json_t *containers) {
+        const json_t *o;
+        json_t *tenant;
+        size_t i, k;
+
+        json_array_foreach(tenants, k, tenant) {
+                const char *name = json_text(tenant, "name"), *its;
+                json_int_t n = 0;
+
+                json_array_foreach(containers, i, o) {
+                        its = json_text(o, "tenant");
+                        n += name && its && STR_EQ(name, its) && held_back(json_member(o, "leases"));
+                }
+                (void)json_object_set_new(tenant, "containers_held_back", json_integer(n));
+        }
+}
+
 static int get(Ctl *c, const char *method, json_t **ret) {
         int r = client_get(c->client, method, NULL, ret);
 
@@ -200,13 +224,18 @@ static int get(Ctl *c, const char *method, json_t **ret) {
 }
 
 int verb_tenants(Ctl *c) {
-        json_t *j = NULL;
+        json_t *j = NULL, *all = NULL;
         int r = get(c, "ListTenants", &j);
 
         if (r != STATUS_DONE)
                 return r;
         if (c->json)
                 return ctl_print_json(c, j);
+        /* Leases are of containers. */
+        if (client_get(c->client, "ListContainers", NULL, &all) == STATUS_DONE) {
+                tenants_count_held_back(json_object_get(j, "tenants"), json_member(all, "containers"));
+                json_decref(all);
+        }
         ctl_page(c);
         r = screen_tenants(json_member(j, "tenants"), &c->view);
         json_decref(j);

@@ -402,10 +402,12 @@ static int tenant(const json_t *o, const View *v) {
         return r;
 }
 
-int screen_show(const json_t *object, const View *v) {
+int screen_show(const json_t *object, const View *v, uint64_t now) {
         const char *kind = json_text(object, "kind");
         int r = kind && STR_EQ(kind, "container") ? container(object, v) : tenant(object, v);
 
+        if (r >= 0)
+                r = screen_judged(object, v, now);
         if (r >= 0 && json_member(object, "members")) {
                 say_line(v, STYLE_BOLD, "Containers");
                 r = screen_containers(json_member(object, "members"), json_text(object, "name"), v);
@@ -413,6 +415,19 @@ int screen_show(const json_t *object, const View *v) {
         if (r >= 0)
                 events(object, v);
         return r;
+}
+
+/* What is found of it now is the judge's to say. Where it does not, the rest is still worth showing. */
+static void add_judged(Ctl *c, json_t *o) {
+        const char *kind = json_text(o, "kind"), *name = c->arguments[0];
+        json_t *why = NULL;
+
+        if (!kind || (!STR_EQ(kind, "container") && !STR_EQ(kind, "tenant")))
+                return;
+        if (client_get_why(c->client, name, "", &why) != STATUS_DONE)
+                return;
+        (void)json_object_set(o, "why_now", json_object_get(why, "now"));
+        json_decref(why);
 }
 
 int verb_show(Ctl *c) {
@@ -431,8 +446,9 @@ int verb_show(Ctl *c) {
                 (void)json_object_set(o, "members", json_object_get(all, "containers"));
                 json_decref(all);
         }
+        add_judged(c, o);
         ctl_page(c);
-        r = screen_show(o, &c->view);
+        r = screen_show(o, &c->view, ctl_realtime());
         json_decref(o);
         return ctl_rendered(r);
 }

@@ -228,6 +228,67 @@ static void sampling(const json_t *status, const View *v, uint64_t now) {
                           unwritten ? ", not written: " : "", unwritten ? unwritten : "");
 }
 
+static void put_counts(Buf *b, const char *head, const json_t *counts) {
+        const json_t *n;
+        const char *key;
+
+        json_object_foreach((json_t *)counts, key, n) if (json_number(counts, key) > 0) {
+                buf_printf(b, "%s %s %llu", *head ? head : ",", key, count(counts, key));
+                head = "";
+        }
+}
+
+static void judging(const json_t *status, const View *v) {
+        const json_t *j = json_member(status, "judge"), *reaction = json_member(j, "reaction_usec");
+        unsigned long long open = count(j, "incidents_open");
+        bool storm = json_flag(j, "in_storm");
+        _cleanup_buf_ Buf b = BUF_INIT, done = BUF_INIT;
+        char last[SAY_MAX], p50[SAY_MAX], p99[SAY_MAX], max[SAY_MAX];
+
+        if (!json_is_object(j))
+                return;
+        buf_printf(&b, "%llu incidents open", open);
+        put_counts(&b, ";", json_member(j, "rung_counts"));
+        if (json_has(j, "kill_budget_left"))
+                buf_printf(&b, "; kill budget left: %llu", count(j, "kill_budget_left"));
+        if (storm)
+                buf_puts(&b, "; STORM: too many containers ended at once, nobody is killed");
+        say_field(v, "Judging", storm || open > 0 ? STYLE_WARN : STYLE_PLAIN, "%s%s", buf_str(&b),
+                  open > 0 ? " (see bailiffctl why)" : "");
+        put_counts(&done, ", did:", json_member(j, "acts"));
+        put_counts(&done, "; would have:", json_member(j, "would"));
+        say_field(v, "", STYLE_PLAIN, "%llu parties, %llu steps%s", count(j, "parties"), count(j, "steps"),
+                  buf_str(&done));
+        if (json_number(reaction, "max") > 0)
+                say_field(v, "", STYLE_PLAIN,
+                          "from harm seen to the first write: %s (half of them), %s (99%%), %s at most, %s "
+                          "the last",
+                          say_span(json_number(reaction, "p50"), p50),
+                          say_span(json_number(reaction, "p99"), p99),
+                          say_span(json_number(reaction, "max"), max),
+                          say_span(json_number(reaction, "last"), last));
+}
+
+static void leases(const json_t *status, const View *v) {
+        const json_t *l = json_member(status, "leases");
+        const char *error = json_text(l, "error");
+        char thaw[SAY_MAX];
+        bool bad;
+
+        if (!json_is_object(l))
+                return;
+        (void)snprintf(thaw, sizeof(thaw), "thaw pid %llu", count(l, "thaw_pid"));
+        bad = error || json_number(l, "damaged") > 0;
+        say_field(v, "Leases",
+                  bad                                                       ? STYLE_BAD
+                  : json_number(l, "limits") + json_number(l, "frozen") > 0 ? STYLE_WARN
+                                                                            : STYLE_PLAIN,
+                  "%llu limits held back, %llu frozen, %llu records damaged; %s%s%s", count(l, "limits"),
+                  count(l, "frozen"), count(l, "damaged"),
+                  json_number(l, "thaw_pid") > 0 ? thaw : "thaw not running", error ? "; not written: " : "",
+                  error ? error : "");
+}
+
 int screen_status(const json_t *status, const View *v, uint64_t now) {
         uint64_t started = json_number(status, "started");
         const char *version = json_text(status, "version"),
@@ -241,6 +302,8 @@ int screen_status(const json_t *status, const View *v, uint64_t now) {
         paused(status, v);
         policy(status, v);
         holding(status, v);
+        judging(status, v);
+        leases(status, v);
         host(status, v);
         sampling(status, v, now);
         health(status, v);
@@ -318,6 +381,19 @@ static void rate_sampling(const json_t *status, Rating *r) {
         rate(r, error != NULL, 1, "the books cannot be written (%s)", error ? error : "");
 }
 
+/* An open incident wants a look, even if it is well in hand. */
+static void rate_judge(const json_t *status, Rating *r) {
+        const json_t *j = json_member(status, "judge"), *l = json_member(status, "leases");
+        const char *error = json_text(l, "error");
+
+        rate(r, json_number(j, "incidents_open") > 0, 1, "%llu incidents open", count(j, "incidents_open"));
+        rate(r, json_flag(j, "in_storm"), 1, "a storm: too many containers ended at once");
+        rate(r, error != NULL, 2, "the leases cannot be written (%s)", error ? error : "");
+        rate(r, json_number(l, "damaged") > 0, 1, "%llu leases damaged", count(l, "damaged"));
+        rate(r, json_has(l, "thaw_pid") && json_number(l, "thaw_pid") == 0, 1,
+             "the thaw helper does not run");
+}
+
 static const char *const code_names[] = { "OK", "WARNING", "CRITICAL", "UNKNOWN" };
 
 int screen_check(const json_t *status, Buf *line) {
@@ -330,6 +406,7 @@ int screen_check(const json_t *status, Buf *line) {
 
         rate_all(status, &r);
         rate_sampling(status, &r);
+        rate_judge(status, &r);
         buf_printf(&text, "BAILIFF %s - ", code_names[r.code]);
         if (r.reasons.len > 0)
                 buf_printf(&text, "%s; ", buf_str(&r.reasons));
@@ -344,6 +421,11 @@ int screen_check(const json_t *status, Buf *line) {
                    count(c, "containers"), count(c, "held"), count(c, "unassigned"), count(c, "drifted"),
                    count(c, "holds"), count(c, "advisory"), count(c, "squeezing"), count(d, "found"),
                    count(d, "repaired"), count(d, "fights"));
+        if (json_is_object(json_member(status, "judge")))
+                buf_printf(line, " incidents=%llu throttled=%llu frozen=%llu",
+                           count(json_member(status, "judge"), "incidents_open"),
+                           count(json_member(status, "leases"), "limits"),
+                           count(json_member(status, "leases"), "frozen"));
         if (json_is_object(sampling))
                 buf_printf(line, " hot=%llu cold=%llu", count(sampling, "hot"), count(sampling, "cold"));
         if (json_has(late, "p99"))

@@ -178,7 +178,7 @@ static void test_absent(void **state) {
                 assert_int_equal(screen_containers(list, NULL, &p.view), 0);
                 assert_int_equal(screen_tenants(list, &p.view), 0);
                 json_array_foreach(list, k, o) {
-                        assert_int_equal(screen_show(o, &p.view), 0);
+                        assert_int_equal(screen_show(o, &p.view, NOW), 0);
                         screen_event(o, &p.view);
                 }
                 assert_int_equal(screen_policy(j, &p.view), 0);
@@ -286,7 +286,7 @@ static void test_show(void **state) {
                                   fixture("[{'id':5,'time':1700000000000000,'kind':'set','tenant':'acme',"
                                           "'text':'web: MemoryMax from 2G to 1G'}]"));
         page_open(&p);
-        assert_int_equal(screen_show(o, &p.view), 0);
+        assert_int_equal(screen_show(o, &p.view, NOW), 0);
         text = page_close(&p);
         has(text, "web (container, docker)\n");
         has(text, "    Tenant: acme, by its slice (/etc/bailiff/policy.d/a.ini:9)\n");
@@ -303,7 +303,7 @@ static void test_show(void **state) {
         o = json_array_get(json_object_get(t, "tenants"), 0);
         (void)json_object_set_new(o, "kind", json_string("tenant"));
         page_open(&p);
-        assert_int_equal(screen_show(o, &p.view), 0);
+        assert_int_equal(screen_show(o, &p.view, NOW), 0);
         text = page_close(&p);
         has(text, "acme (tenant)\n");
         has(text, "       Sum: exact, by slices of its own\n");
@@ -347,7 +347,7 @@ static void test_measured(void **state) {
 
         (void)state;
         page_open(&p);
-        assert_int_equal(screen_show(o, &p.view), 0);
+        assert_int_equal(screen_show(o, &p.view, NOW), 0);
         text = page_close(&p);
         has(text, "Measured\n     Looks: each second (hot): it uses CPU; the last at ");
         has(text, "; the kernel wakes us when it stalls\n");
@@ -391,7 +391,7 @@ static void test_tenant_books(void **state) {
 
         (void)state;
         page_open(&p);
-        assert_int_equal(screen_show(o, &p.view), 0);
+        assert_int_equal(screen_show(o, &p.view, NOW), 0);
         text = page_close(&p);
         has(text, "     Rates: CPU 200%\n");
         has(text, "    In all: CPU 1h\n   Running: CPU 1min\n     Ended: CPU 59min, 6 starts, 7 ends\n"
@@ -436,7 +436,7 @@ static void test_narrow(void **state) {
 
                 page_open(&p); /* fields are not cut, tables are */
                 p.view.width = widths[i];
-                assert_int_equal(screen_show(json_array_get(list, 0), &p.view), 0);
+                assert_int_equal(screen_show(json_array_get(list, 0), &p.view, NOW), 0);
                 (void)page_close(&p);
                 for (char *line = strstr(p.text, "  LIMIT"); *line; line = strchr(line, '\n') + 1) {
                         *strchr(line, '\n') = '\0';

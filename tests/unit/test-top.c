@@ -677,6 +677,44 @@ static void test_many(void **state) {
         guard_close(&g);
 }
 
+/* Who is held back by a lease has a letter before the name, as long as the lease is there. */
+static void test_held_back(void **state) {
+        static const struct {
+                const char *leases, *web, *member;
+        } rows[] = {
+                { "'leases':[{'limit':'CPUQuota'}],", "\nT web ", "\"throttled\":true,\"frozen\":false" },
+                { "'leases':[{'limit':'CPUQuota'},{'limit':'freeze'}],", "\nF web ",
+                  "\"throttled\":false,\"frozen\":true" },
+                { "'leases':[],", "\n  web ", "\"throttled\":false,\"frozen\":false" },
+                { "", "\n  web ", "\"throttled\":false,\"frozen\":false" },
+        };
+        const TopState now = { .age = SEC };
+        _cleanup_(cleanup_top_model_free) TopModel *m = NULL;
+        Guard g;
+
+        (void)state;
+        m = model(&g);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_buf_ Buf text = BUF_INIT;
+                _cleanup_free_ char *screen = NULL, *json = NULL;
+                json_t *containers, *tree;
+
+                buf_printf(&text, "[{'cgroup_id':3,%s'name':'web','tenant':'acme'}]", rows[i].leases);
+                containers = fixture(buf_str(&text));
+                assert_int_equal(top_model_set_objects(m, containers, NULL, NULL), 0);
+                assert_int_equal(top_model_refresh(m), 0);
+                screen = render(m, &now, 80, 24, false);
+                has(screen, rows[i].web);
+                has(screen, "\n  db ");
+                tree = top_model_to_json(m);
+                json = json_dumps(tree, JSON_COMPACT);
+                has(json, rows[i].member);
+                json_decref(tree);
+                json_decref(containers);
+        }
+        guard_close(&g);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_numbers), cmocka_unit_test(test_cold),
@@ -685,7 +723,7 @@ int main(void) {
                 cmocka_unit_test(test_json),    cmocka_unit_test(test_screen),
                 cmocka_unit_test(test_sizes),   cmocka_unit_test(test_sorted_column),
                 cmocka_unit_test(test_states),  cmocka_unit_test(test_many),
-                cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_damaged), cmocka_unit_test(test_held_back),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
