@@ -6,7 +6,7 @@
 #   └── <64 hex>     tenant b, by path: 25 before there is no room, five of which end then; 60 that come then
 #
 # shape: plain
-# timeout: 120
+# timeout: 240
 
 STORM=/usr/lib/bailiff/test/storm
 
@@ -18,7 +18,7 @@ Mode=ceilings
 Match=path=/docker/*
 P
 mkdir -p /run/bailiff $CGROOT/docker
-mount -t tmpfs -o size=512k tmpfs /run/bailiff
+mount -t tmpfs -o size=2m tmpfs /run/bailiff
 echo '+cpu +memory +io +pids' >$CGROOT/docker/cgroup.subtree_control
 books() {  # MEMBER
 	ctl status --json

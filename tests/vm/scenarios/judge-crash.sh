@@ -1,0 +1,106 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2086
+# The guard ends in every way that it can, in the middle of an episode. Killed while it throttles: the next one goes on
+# with the same leases, and gives them back when it is calm. Killed, stopped dead or hung while somebody is frozen: thawed all
+# the same. Stopped for good: all is given back within a minute; uninstalled: at once.
+#
+#   tenant.slice
+#   ├── tenant-web.slice/web.scope      tenant web: 40 % of a CPU in requests; CPUGuarantee=60%
+#   └── tenant-spin.slice/spin.scope    tenant spin: weight 2000, 16 threads
+#
+# timeout: 400
+
+frozen() { cg_key "$SPIN" cgroup.events frozen; }
+throttled() { [[ $(cg "$SPIN" cpu.max) != max* ]]; }
+as_before() { [ "$(limit_tree tenant.slice)" = "$before" ]; }
+answers() { ctl status --json && [ "$CTL_STATUS" = 0 ]; }
+freeze() {  # SPAN
+	ctl freeze spin.scope --for "$1"
+	until_true 10 '[ "$(frozen)" = 1 ]' || not_ok "spin is frozen for $1" "$CTL_ERR"
+}
+
+noise_policy </dev/null
+noise_pair
+guard_start
+nap 3
+before=$(limit_tree tenant.slice)
+
+# ---- killed while it throttles
+
+since=$EPOCHREALTIME
+go spin
+wait_for_act 40 ' throttle spin' "spin is throttled" "$since"
+"$REFLEX" -s 300 watch "$CGROOT/$SPIN/cpu.max" >$LOADS/watch &
+watcher=$!
+until_true 10 "grep -q ready $LOADS/watch"
+pid=$(guard_pid)
+kill -9 "$pid"
+check "killed: it is throttled on" throttled
+wait_for 30 '[ "$(guard_pid)" != '"$pid"' ] && answers' "another guard is there"
+check "it is throttled still" throttled
+diag "$(<$LOADS/watch)"
+unlike "$(<$LOADS/watch)" ' max' "and was, all the while"
+num "$(leases)" '>' 0 "the new guard has the leases"
+measure web 5 "with the next guard"
+rest spin
+wait_for 90 as_before "the noise stops: the next guard gives back what the one before took"
+kill $watcher
+
+# ---- killed, with its helpers, while somebody is frozen
+
+freeze 300s
+pid=$(guard_pid)
+kill -9 "$pid"
+wait_for 5 '[ "$(frozen)" = 0 ]' "killed: who was frozen for 300 s is thawed"
+wait_for 30 '[ "$(guard_pid)" != '"$pid"' ] && answers' "another guard is there"
+
+freeze 300s
+pid=$(guard_pid)
+echo 1 >"$CGROOT/bailiff.slice/bailiffd.service/cgroup.kill"
+wait_for 15 '[ "$(frozen)" = 0 ]' "killed with all its helpers: thawed"
+wait_for 30 '[ "$(guard_pid)" != '"$pid"' ] && answers' "another guard is there"
+
+# ---- hung, as in a debugger
+
+freeze 5s
+kill -STOP "$(guard_pid)"
+wait_for 12 '[ "$(frozen)" = 0 ]' "a guard that hangs: the pulse ends in time"
+kill -CONT "$(guard_pid)" 2>/dev/null || :
+until_true 30 answers || not_ok "the guard answers again"
+
+# ---- /run is full
+
+dd if=/dev/zero of=/run/bailiff/full bs=1M status=none 2>/dev/null || :
+freeze 4s
+wait_for 12 '[ "$(frozen)" = 0 ]' "/run is full: frozen, and thawed in time"
+rm -f /run/bailiff/full
+
+# ---- stopped for good
+
+since=$EPOCHREALTIME
+go spin
+wait_for_act 60 ' throttle spin' "it is throttled again" "$since"
+until_true 20 throttled || not_ok "by cpu.max"
+diag "$(acts)"
+guard_stop
+rest spin
+check "stopped: for now it is throttled on" throttled
+wait_for 60 as_before "half a minute later it is not"
+diag "$(diff <(echo "$before") <(limit_tree tenant.slice) || :)"
+
+# ---- uninstalled
+
+guard_start
+nap 3
+since=$EPOCHREALTIME
+go spin
+wait_for_act 60 ' throttle spin' "throttled by yet another guard" "$since"
+guard_stop
+rest spin
+output=$(bailiffd --release-leases 2>&1) && status=0 || status=$?
+is $status 0 "bailiffd --release-leases"
+like "$output" 'spin.scope' "says what it gives back"
+diag "$output"
+check "all is as before" as_before
+output=$(bailiffd --release-leases 2>&1) || :
+unlike "$output" 'spin.scope' "the second time there is nothing"
+done_testing
