@@ -94,7 +94,7 @@
  *  harm:      {"name","tenant","cgroup","kind": party_kind_to_string(),"resource","class","why","why_text","share_permyriad","target_permyriad",
  *              "baseline_permyriad": n|null,"own_permyriad","confidence_percent","device": null|"254:0","device_name"}
  *  candidate: {"name","tenant","cgroup","kind","why","why_text","score_permyriad","used","entitled" (units by resource: cpu µs per s, memory bytes, io permyriad
- *              of the device, pids tasks),"growth_per_sec","refaults_per_sec","priority"}
+ *              of the device, pids tasks),"growth_per_sec","grown" (bytes more than it had a minute ago),"refaults_per_sec","priority"}
  *  lease:     {"cgroup","container","tenant","limit": "CPUQuota"…|"freeze","device","value","value_text","beneath","beneath_text","by": "judge"|"operator",
  *              "resource","reason","since": t|null (of the event),"until": t|null,"event": id}
  *  incident:  {"id" (that of its first event),"tenant","container","cgroup","cgroup_id","opened": t,"last": t,"closed": null|t,"resources": [s…],"acts": n,"would": n,"kills": n,"rung",

@@ -15,7 +15,7 @@
 #define PERMYRIAD 10000
 
 typedef struct Sums {
-        uint64_t growth, refaults, tasks;
+        uint64_t growth, takes, refaults, tasks;
 } Sums;
 
 static unsigned part(uint64_t v, uint64_t all) {
@@ -26,6 +26,11 @@ static bool is_candidate(const Party *p) { return p->kind == PARTY_CONTAINER || 
 
 static uint64_t gauge(const Party *p, SampleField f) {
         return p->now && sample_has(p->now, f) ? p->now->v[f] : 0;
+}
+
+/* What it took, and what it will have taken in a moment if it goes on. */
+static uint64_t takes(const Candidate *c) {
+        return num_add_sat(c->grown, num_muldiv(c->growth, HARM_HORIZON, USEC_PER_SEC));
 }
 
 static uint64_t per_sec(int64_t change, usec_t span) {
@@ -44,8 +49,8 @@ static void measure(const Party *p, const FairShare *fair, Resource resource, Ca
         case RESOURCE_MEMORY:
                 c->used = gauge(p, SAMPLE_MEMORY);
                 c->entitled = MAX_OF(fair->memory_entitled, p->limits.memory_protected);
-                if (window_change(w, SAMPLE_MEMORY, &change))
-                        c->growth = per_sec(change, window_span(w));
+                c->grown = had_grown(&p->memory->had);
+                c->growth = per_sec((int64_t)had_growth(&p->memory->had, w), window_span(w));
                 c->refaults = num_add_sat(num_add_sat(window_per_sec(w, SAMPLE_REFAULT_ANON),
                                                       window_per_sec(w, SAMPLE_REFAULT_FILE)),
                                           window_per_sec(w, SAMPLE_PGSCAN));
@@ -74,10 +79,10 @@ static void score(const Scene *scene, const FairShare *fair, Resource resource, 
                 c->score = c->used_part;
                 return;
         case RESOURCE_MEMORY:
-                c->growth_part = part(c->growth, sums->growth);
+                c->growth_part = part(takes(c), sums->takes);
                 c->used_part = part(above, scene->memory_bytes);
                 c->refault_part = part(c->refaults, sums->refaults);
-                if (sums->growth == 0)
+                if (sums->takes == 0)
                         c->score = c->used_part * 5 / 6 + c->refault_part / 6;
                 else
                         c->score = c->growth_part / 2 + c->used_part / 3 + c->refault_part / 6;
@@ -184,6 +189,7 @@ void blame_rank(const Scene *scene, const FairShare *fair, const Harm *const *vi
                         continue;
                 measure(&scene->parties[i], &fair[i], resource, &c);
                 sums.growth = num_add_sat(sums.growth, c.growth);
+                sums.takes = num_add_sat(sums.takes, takes(&c));
                 sums.refaults = num_add_sat(sums.refaults, c.refaults);
                 if (resource == RESOURCE_PIDS)
                         sums.tasks = num_add_sat(sums.tasks, c.used);

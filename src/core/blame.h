@@ -6,8 +6,9 @@
  * resource. Every candidate keeps the terms of its score, for the morning after.
  *
  *  CPU     used − max(weight's share, CPUGuarantee=), of all CPUs.
- *  memory  half of it the share in the growth of all (over the window; who shrinks has none), a third of it memory above
- *          protection or guarantee as part of the host's, a sixth the share in refaults and scans. Where nobody grows, growth's weight goes to the second.
+ *  memory  half of it the share in what all took in the last minute (had.h: what only comes back is not taken) and will
+ *          have taken HARM_HORIZON from now at the rate of the window; a third of it memory above protection or guarantee as
+ *          part of the host's; a sixth the share in refaults and scans. Where nobody took any, the first one's weight goes to the second.
  *  IO      its part of the contended device − its weight's share of it.
  *  pids    half the share in the growth of tasks, half its tasks as part of all; forks that failed at its pids.max count as growth.
  *
@@ -30,6 +31,7 @@ typedef struct Candidate {
         uint64_t used,
                 entitled; /* CPU: µs per second; memory: bytes; IO: permyriad of the device; pids: tasks, TasksMax */
         uint64_t growth; /* memory: bytes a second; pids: tasks a second, failed forks too */
+        uint64_t grown; /* memory: bytes more than it had a minute ago */
         uint64_t refaults; /* memory: pages a second, refaults and scans */
         unsigned growth_part, used_part, refault_part; /* permyriad, before weighting */
 } Candidate;

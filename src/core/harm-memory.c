@@ -67,16 +67,7 @@ static bool host_reclaims(const Scene *scene, unsigned *ret_beyond, bool *unknow
         return window_per_sec(w, SAMPLE_PGSCAN) >= SCANS;
 }
 
-static uint64_t growth_of(const Party *p) {
-        int64_t memory = 0, swap = 0;
-
-        (void)window_change(&p->memory->window, SAMPLE_MEMORY, &memory);
-        (void)window_change(&p->memory->window, SAMPLE_SWAP, &swap);
-        memory = MAX_OF(memory, -(INT64_MAX / 2));
-        swap = MIN_OF(MAX_OF(swap, -(INT64_MAX / 2)), INT64_MAX / 2);
-        memory = MIN_OF(memory, INT64_MAX / 2) + swap;
-        return memory > 0 ? (uint64_t)memory : 0;
-}
+static uint64_t growth_of(const Party *p) { return had_growth(&p->memory->had, &p->memory->window); }
 
 /* The party's part in the growth of all containers and services; permyriad, 0 where it hardly does. */
 static unsigned growth_part(const HarmCase *c) {

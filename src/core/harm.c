@@ -24,9 +24,17 @@
 
 usec_t harm_width(const Party *p) { return p->settings ? p->settings->pressure_window : HARM_WINDOW_DEFAULT; }
 
-void harm_feed(const Party *p, Window *w) {
-        if (p->now)
-                window_feed(w, p->now, harm_width(p));
+void harm_feed(const Party *p) {
+        PartyMemory *m = p->memory;
+
+        if (!p->now)
+                return;
+        window_feed(&m->window, p->now, harm_width(p));
+        if (sample_has(p->now, SAMPLE_MEMORY))
+                had_feed(&m->had,
+                         num_add_sat(p->now->v[SAMPLE_MEMORY],
+                                     sample_has(p->now, SAMPLE_SWAP) ? p->now->v[SAMPLE_SWAP] : 0),
+                         p->now->at, m->harm[RESOURCE_MEMORY].class == HARM_NONE);
 }
 
 /* ---- findings ---- */

@@ -26,7 +26,7 @@
  */
 
 #include "fair.h"
-#include "window.h"
+#include "had.h"
 
 #define HARM_CPU_BUSY 8500 /* permyriad of all CPUs */
 #define HARM_DEVICE_BUSY 6000
@@ -63,8 +63,8 @@ typedef struct Harm {
         bool calm; /* below HARM_CALM of the threshold */
 } Harm;
 
-/* Feeds party's window; once per look. */
-void harm_feed(const Party *p, Window *w);
+/* Feeds what is remembered of the party, its window and what it had; once per look. */
+void harm_feed(const Party *p);
 /* Of one party and resource. before: what was found in the step before, for hysteresis (class HARM_NONE at first). */
 void harm_judge(const Scene *scene, const FairShare *fair, uint32_t party, Resource resource,
                 const Harm *before, Harm *ret);

@@ -23,8 +23,6 @@
 #define PERMYRIAD 10000
 #define ALIKE_DIVISOR 2 /* who has half of the score of one that waits need not wait for it */
 #define GROWS 100 /* permyriad of all growth: from here on it is one of those that grow */
-#define MOST_PART 32 /* so much below is as much */
-#define PAGE_BYTES 4096 /* of the least that a page is */
 
 static const unsigned lever_bits[LEVER_PIDS + 1] = {
         [LEVER_CPU] = THROTTLE_CPU,
@@ -327,23 +325,15 @@ static bool is_on_ladder(const JudgeStep *t, uint32_t party, Resource r) {
         return rung >= RUNG_THROTTLE && rung != RUNG_RELAX;
 }
 
-/* It takes more than it had. What grows by refaults only reads back what was taken from it, and so does what is less than
- * it had a moment ago. */
-static bool grows(const JudgeStep *t, const Candidate *c) {
-        const Party *p = c->party < t->scene->n ? &t->scene->parties[c->party] : NULL;
-
-        if (p && p->now &&
-            p->now->v[SAMPLE_MEMORY] < p->memory->memory_most - p->memory->memory_most / MOST_PART)
-                return false;
-        return c->growth_part >= GROWS && c->growth > num_muldiv(c->refaults, PAGE_BYTES, 1);
-}
+/* It has more than it had. */
+static bool grows(const Candidate *c) { return c->growth_part >= GROWS; }
 
 /* Somebody takes more memory, or did until we held it back: then who merely has some is not to blame for the shortage. */
 static bool somebody_grows(const JudgeStep *t, const JudgeGroup *g) {
         if (g->resource != RESOURCE_MEMORY)
                 return false;
         for (unsigned i = 0; i < g->blame.n; i++)
-                if (grows(t, &g->blame.candidates[i]))
+                if (grows(&g->blame.candidates[i]))
                         return true;
         for (uint32_t i = 0; i < t->scene->n; i++)
                 if (is_on_ladder(t, i, RESOURCE_MEMORY))
@@ -352,17 +342,7 @@ static bool somebody_grows(const JudgeStep *t, const JudgeGroup *g) {
 }
 
 static bool merely_has(const JudgeStep *t, const Candidate *c) {
-        return c->party < t->scene->n && !grows(t, c) && !is_on_ladder(t, c->party, RESOURCE_MEMORY);
-}
-
-/* It is itself robbed of its memory, by one who is held back for that already: what it takes now it had before. */
-static bool is_robbed(const JudgeStep *t, const Candidate *c) {
-        if (c->party >= t->scene->n || judge_harm_of(t, c->party, RESOURCE_MEMORY)->class != HARM_EXTERNAL)
-                return false;
-        for (uint32_t i = 0; i < t->scene->n; i++)
-                if (i != c->party && is_on_ladder(t, i, RESOURCE_MEMORY))
-                        return !is_on_ladder(t, c->party, RESOURCE_MEMORY);
-        return false;
+        return c->party < t->scene->n && !grows(c) && !is_on_ladder(t, c->party, RESOURCE_MEMORY);
 }
 
 void judge_run_group(JudgeStep *t, JudgeGroup *g) {
@@ -373,13 +353,12 @@ void judge_run_group(JudgeStep *t, JudgeGroup *g) {
                 const Candidate *c = &g->blame.candidates[i];
 
                 /* Who is hurt, and takes more than all others together, does it to itself: nobody else is to blame. */
-                if (c->why == BLAME_VICTIM && g->resource == RESOURCE_MEMORY && grows(t, c) &&
-                    c->growth_part >= PERMYRIAD / 2 && !is_robbed(t, c)) {
+                if (c->why == BLAME_VICTIM && g->resource == RESOURCE_MEMORY &&
+                    c->growth_part >= PERMYRIAD / 2) {
                         g->blame.outcome = BLAME_VICTIM;
                         return;
                 }
-                if (c->why == BLAME_VICTIM || (growth && merely_has(t, c)) ||
-                    (g->resource == RESOURCE_MEMORY && is_robbed(t, c))) {
+                if (c->why == BLAME_VICTIM || (growth && merely_has(t, c))) {
                         if (c->why == BLAME_CULPRIT)
                                 g->blame.outcome = BLAME_SMALL;
                         continue;

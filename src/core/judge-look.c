@@ -13,7 +13,6 @@
 #include "num.h"
 
 #define PERMYRIAD 10000
-#define MOST_USEC (120 * USEC_PER_SEC)
 
 /* Whether a is worse than b: the same whatever the order in the scene. */
 static bool is_worse(const Harm *a, const Harm *b) {
@@ -61,15 +60,6 @@ static void note_stalls(const Sample *now, PartyMemory *m) {
         m->looked_at = now->at;
 }
 
-static void note_most(const Sample *now, PartyMemory *m) {
-        uint64_t memory = now->v[SAMPLE_MEMORY];
-
-        if (memory < m->memory_most && now->at - MIN_OF(m->memory_most_at, now->at) < MOST_USEC)
-                return;
-        m->memory_most = memory;
-        m->memory_most_at = now->at;
-}
-
 void judge_look(JudgeStep *t) {
         const Scene *s = t->scene;
 
@@ -78,9 +68,8 @@ void judge_look(JudgeStep *t) {
 
                 if (!p->now)
                         continue;
-                harm_feed(p, &p->memory->window);
+                harm_feed(p);
                 note_stalls(p->now, p->memory);
-                note_most(p->now, p->memory);
         }
         fair_compute(s, t->judge->fair);
         for (uint32_t i = 0; i < s->n; i++) {

@@ -310,6 +310,6 @@ bool judge_reborn(PartyMemory *m, usec_t now) {
                 return false;
         }
         m->n_reborn++;
-        m->memory_most = 0; /* its successor begins anew */
+        m->had = (Had){}; /* its successor begins anew */
         return true;
 }

@@ -38,9 +38,7 @@ struct PartyMemory {
         uint64_t victims[_RESOURCE_MAX][4];
         unsigned n_victims[_RESOURCE_MAX];
         bool kill_spent; /* by the stop signal: the kill that follows it is the same one to the budget */
-        /* The most memory that it had lately: what is below that was taken from it, and coming back is no growth. */
-        uint64_t memory_most;
-        usec_t memory_most_at;
+        Had had;
         unsigned n_kills, n_reborn; /* of its record */
         usec_t died_at;
 };

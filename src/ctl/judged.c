@@ -160,8 +160,8 @@ static void put_cpus(Buf *b, uint64_t usec_per_sec) {
                 buf_printf(b, "0.%02llu", (unsigned long long)hundredths);
 }
 
-static void put_per_second(Buf *b, const json_t *c, const char *key, bool bytes, const char *before,
-                           const char *behind) {
+static void put_amount(Buf *b, const json_t *c, const char *key, bool bytes, const char *before,
+                       const char *behind) {
         uint64_t n = json_number(c, key);
         char text[SAY_MAX];
 
@@ -199,8 +199,9 @@ static void put_memory_terms(Buf *b, const Teller *t, const json_t *c) {
                 buf_printf(
                         b, ", %s%s", json_number(c, "entitled") > 0 ? "entitled to " : "none of it promised",
                         json_number(c, "entitled") > 0 ? say_size(json_number(c, "entitled"), entitled) : "");
-        put_per_second(b, c, "growth_per_sec", true, "growing by ", " a second");
-        put_per_second(b, c, "refaults_per_sec", false, "", " pages a second reclaimed and read again");
+        put_amount(b, c, "grown", true, "", " more than it had a minute ago");
+        put_amount(b, c, "growth_per_sec", true, "growing by ", " a second");
+        put_amount(b, c, "refaults_per_sec", false, "", " pages a second reclaimed and read again");
 }
 
 static void put_io_terms(Buf *b, const json_t *c, const json_t *judged) {
@@ -219,7 +220,7 @@ static void put_task_terms(Buf *b, const json_t *c) {
         buf_printf(b, " had %llu tasks", (unsigned long long)json_number(c, "used"));
         if (json_number(c, "entitled") > 0)
                 buf_printf(b, " of %llu allowed", (unsigned long long)json_number(c, "entitled"));
-        put_per_second(b, c, "growth_per_sec", false, "", " more each second");
+        put_amount(b, c, "growth_per_sec", false, "", " more each second");
 }
 
 void tell_candidate(Buf *b, const Teller *t, const json_t *candidate, const json_t *judged) {

@@ -84,6 +84,7 @@ static json_t *render_candidate(const Guard *g, const Candidate *c) {
         json_set_int(o, "used", c->used);
         json_set_int(o, "entitled", c->entitled);
         json_set_int(o, "growth_per_sec", c->growth);
+        json_set_int(o, "grown", c->grown);
         json_set_int(o, "refaults_per_sec", c->refaults);
         if (p && p->settings)
                 json_set_int(o, "priority", p->settings->priority);

@@ -251,6 +251,6 @@ static inline void kit_run(Kit *k, usec_t span) {
                 kit_tick(k, step);
                 for (uint32_t p = 0; p < k->scene.n; p++)
                         if (k->parties[p].now)
-                                harm_feed(&k->parties[p], &k->memories[p].window);
+                                harm_feed(&k->parties[p]);
         }
 }

@@ -156,6 +156,32 @@ static void test_memory_swap(void **state) {
         assert_int_equal(w->parties[db].n_deaths, 0);
 }
 
+/* One took most of what there was, and rests; another takes a little more each second: the first is to blame when it runs out.
+ * Who has had more than either for long is not. */
+static void test_took_it(void **state) {
+        _cleanup_world_ World *w = world_new(4, 16 * G, 2 * G);
+        uint32_t db = add(w, "db", (Demand){ .cpus = 0.5, .cache = 2 * G, .touches = 20000 });
+        uint32_t old = add(w, "old", (Demand){ .cpus = 0.2, .memory = 7 * G });
+        uint32_t fast = add(w, "fast", (Demand){});
+        uint32_t slow = add(w, "slow", (Demand){});
+
+        (void)state;
+        w->parties[fast].noise =
+                (Demand){ .from = 120 * S, .cpus = 0.5, .memory = 5 * G, .memory_rate = 100 * M };
+        w->parties[slow].noise =
+                (Demand){ .from = 125 * S, .cpus = 0.5, .memory = 60 * G, .memory_rate = 20 * M };
+        world_run(w, 120);
+        assert_int_equal(world_n_hard(w), 0);
+        for (unsigned i = 0; i < 120 && world_n_leased(w) == 0; i++)
+                world_run(w, 1);
+        assert_int_equal(w->parties[fast].anon + w->parties[fast].swapped >= 4.9 * (double)G, 1);
+        assert_true(world_leased(&w->parties[fast]));
+        assert_false(world_leased(&w->parties[slow]));
+        world_run(w, 60);
+        assert_int_equal(w->parties[old].n_acts[ACT_THROTTLE], 0);
+        assert_int_equal(w->parties[db].n_acts[ACT_THROTTLE], 0);
+}
+
 /* It does not end when asked: killed after its grace, and that is one kill to all budgets. */
 static void test_stop(void **state) {
         uint32_t db, hog;
@@ -810,18 +836,18 @@ static void test_record(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_cpu),         cmocka_unit_test(test_memory),
-                cmocka_unit_test(test_memory_swap), cmocka_unit_test(test_stop),
-                cmocka_unit_test(test_one_kill),    cmocka_unit_test(test_memory_never),
-                cmocka_unit_test(test_io),          cmocka_unit_test(test_forks),
-                cmocka_unit_test(test_thrash),      cmocka_unit_test(test_innocent),
-                cmocka_unit_test(test_on_off),      cmocka_unit_test(test_ten_hogs),
-                cmocka_unit_test(test_storm),       cmocka_unit_test(test_observe),
-                cmocka_unit_test(test_off),         cmocka_unit_test(test_interrupted),
-                cmocka_unit_test(test_restart),     cmocka_unit_test(test_restart_loop),
-                cmocka_unit_test(test_refused),     cmocka_unit_test(test_mixed),
-                cmocka_unit_test(test_disks),       cmocka_unit_test(test_our_doing),
-                cmocka_unit_test(test_record),
+                cmocka_unit_test(test_cpu),          cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_memory_swap),  cmocka_unit_test(test_took_it),
+                cmocka_unit_test(test_stop),         cmocka_unit_test(test_one_kill),
+                cmocka_unit_test(test_memory_never), cmocka_unit_test(test_io),
+                cmocka_unit_test(test_forks),        cmocka_unit_test(test_thrash),
+                cmocka_unit_test(test_innocent),     cmocka_unit_test(test_on_off),
+                cmocka_unit_test(test_ten_hogs),     cmocka_unit_test(test_storm),
+                cmocka_unit_test(test_observe),      cmocka_unit_test(test_off),
+                cmocka_unit_test(test_interrupted),  cmocka_unit_test(test_restart),
+                cmocka_unit_test(test_restart_loop), cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_mixed),        cmocka_unit_test(test_disks),
+                cmocka_unit_test(test_our_doing),    cmocka_unit_test(test_record),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -353,8 +353,9 @@ static void test_candidate(void **state) {
                 { "{'resource':'memory'}",
                   "{'name':'web','why':'culprit','score_permyriad':4000,'used':12884901888,'entitled':"
                   "4294967296,"
-                  "'growth_per_sec':125829120,'refaults_per_sec':3000}",
-                  "web held 12G of the host's 16G memory, entitled to 4.0G, growing by 120M a second, 3000 "
+                  "'growth_per_sec':125829120,'grown':1073741824,'refaults_per_sec':3000}",
+                  "web held 12G of the host's 16G memory, entitled to 4.0G, 1.0G more than it had a minute "
+                  "ago, growing by 120M a second, 3000 "
                   "pages a second "
                   "reclaimed and read again (blame 40.0%)" },
                 { "{'resource':'memory'}", "{'name':'web','used':0,'entitled':0}",
