@@ -88,20 +88,32 @@ void harm_judge_host_memory(const HarmCase *c) {
         harm_set_class(c, HARM_EXTERNAL, HARM_WHY_HOST, beyond);
 }
 
+/* At the rate of the last looks. A bomb takes a second or two from a few to all of them. */
+bool harm_tasks_rise(const Scene *scene) {
+        uint64_t rate = scene->parties[0].memory->tasks_per_sec;
+        uint64_t left = scene->pid_max - MIN_OF(scene->host_tasks, scene->pid_max);
+
+        return rate > 0 && num_muldiv(left, USEC_PER_SEC, rate) < HARM_TASKS_HORIZON &&
+               scene->host_tasks >= num_muldiv(scene->pid_max, HARM_HOST_TASKS_LOW, PERMYRIAD);
+}
+
 void harm_judge_host_tasks(const HarmCase *c) {
         const Scene *scene = c->scene;
         Harm *h = c->harm;
+        bool rises;
 
         h->target = HARM_HOST_TASKS;
         if (scene->host_tasks == 0 || scene->pid_max == 0)
                 return;
         h->share = (unsigned)MIN_OF(num_muldiv(scene->host_tasks, PERMYRIAD, scene->pid_max),
                                     (uint64_t)PERMYRIAD);
-        h->calm = h->share < h->target * HARM_CALM / 100;
+        rises = harm_tasks_rise(scene);
+        h->calm = h->share < h->target * HARM_CALM / 100 && !rises;
         h->why = HARM_WHY_BELOW_TARGET;
         h->confidence = 100; /* it is a count */
-        if (h->share >= h->target || (c->before && c->before->class == HARM_EXTERNAL && !h->calm)) {
+        if (h->share >= h->target || rises || (c->before && c->before->class == HARM_EXTERNAL && !h->calm)) {
                 h->class = HARM_EXTERNAL;
                 h->why = HARM_WHY_HOST;
+                h->urgent = h->share >= HARM_HOST_TASKS_END;
         }
 }

@@ -17,7 +17,8 @@
  *  IO      It is not near its io.max, nor a group above (HARM_NEAR_LIMIT of a rate on a device); a device that it uses (or, where it
  *          only waits, e.g. for a journal: any device that is written) is busy (HARM_DEVICE_BUSY), and others do most of that;
  *          it gets less of it than it is entitled to.
- *  pids    The host as a whole: tasks near pid_max (PARTY_HOST only).
+ *  pids    The host as a whole: tasks near pid_max, or on the way there so fast that it would be reached within
+ *          HARM_TASKS_HORIZON (PARTY_HOST only). `urgent` where hardly anybody can fork any more.
  *  Nobody is a victim within StartupGraceSec= of its birth, or while frozen. PARTY_GROUP never is.
  *
  * The host (PARTY_HOST) is harmed in memory where the whole of it stalls (memory full) or where available memory (and free swap) falls
@@ -42,6 +43,9 @@
 #define HARM_HOST_SWAP_END 1000 /* permyriad of swap free */
 #define HARM_HORIZON (10 * USEC_PER_SEC)
 #define HARM_HOST_TASKS 8000 /* permyriad of pid_max */
+#define HARM_HOST_TASKS_LOW 5000 /* where their rise counts from */
+#define HARM_HOST_TASKS_END 9500
+#define HARM_TASKS_HORIZON (2 * USEC_PER_SEC)
 #define HARM_TARGET_DEFAULT_CPU 3000 /* permyriad, for who has no settings */
 #define HARM_TARGET_DEFAULT_IO 2000
 #define HARM_TARGET_DEFAULT_MEMORY 1000
@@ -68,6 +72,9 @@ void harm_feed(const Party *p);
 /* Of one party and resource. before: what was found in the step before, for hysteresis (class HARM_NONE at first). */
 void harm_judge(const Scene *scene, const FairShare *fair, uint32_t party, Resource resource,
                 const Harm *before, Harm *ret);
+
+/* The host gets tasks so fast that it will have run out of them within HARM_TASKS_HORIZON. */
+bool harm_tasks_rise(const Scene *scene);
 
 /*
  * Thrash at its own ceiling: hits of its memory.high or memory.max, refaults, pressure high, reads from disk high, nobody

@@ -127,6 +127,13 @@ static uint64_t cpu_floor(const JudgeStep *t, uint32_t party) {
         return MAX_OF(left, (uint64_t)LADDER_CPU_FLOOR);
 }
 
+/* Of all tasks of the host those that are too many for its harm to end. */
+static uint64_t tasks_excess(const Scene *s) {
+        uint64_t calm = num_muldiv(s->pid_max, (uint64_t)HARM_HOST_TASKS * HARM_CALM / 100, PERMYRIAD);
+
+        return s->host_tasks - MIN_OF(calm, s->host_tasks);
+}
+
 static LadderInput input_of(const JudgeStep *t, uint32_t party, Resource r, const JudgeGroup *g) {
         const Scene *s = t->scene;
         const Party *p = &s->parties[party];
@@ -157,6 +164,7 @@ static LadderInput input_of(const JudgeStep *t, uint32_t party, Resource r, cons
                 .memory_floor = MAX_OF(MAX_OF(fair->memory_entitled, p->limits.memory_protected),
                                        (uint64_t)LADDER_MEMORY_FLOOR),
                 .tasks = p->now ? p->now->v[SAMPLE_PIDS] : 0,
+                .tasks_excess = tasks_excess(s),
                 .dev = device_of(t, party, g),
                 .beneath_io = p->leased[LEVER_IO] ? p->beneath_io : p->limits.io,
         };

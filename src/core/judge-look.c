@@ -13,6 +13,7 @@
 #include "num.h"
 
 #define PERMYRIAD 10000
+#define TASKS_SPAN (USEC_PER_SEC / 4) /* over less, a rise is noise */
 
 /* Whether a is worse than b: the same whatever the order in the scene. */
 static bool is_worse(const Harm *a, const Harm *b) {
@@ -37,6 +38,19 @@ static void note_memory(const Sample *now, PartyMemory *m) {
                       num_muldiv(m->available - available, HARM_HORIZON, span) > available);
         m->scans_total = scans;
         m->available = available;
+}
+
+static void note_tasks(const Scene *s) {
+        PartyMemory *m = s->parties[0].memory;
+        usec_t span = s->now - MIN_OF(m->tasks_at, s->now);
+
+        if (m->tasks_at > 0 && span < TASKS_SPAN)
+                return;
+        m->tasks_per_sec = 0;
+        if (m->tasks_at > 0 && m->tasks > 0 && s->host_tasks > m->tasks)
+                m->tasks_per_sec = num_muldiv(s->host_tasks - m->tasks, USEC_PER_SEC, span);
+        m->tasks = s->host_tasks;
+        m->tasks_at = s->now;
 }
 
 /* A window says what was; whether it goes on, the last look does. */
@@ -71,6 +85,8 @@ void judge_look(JudgeStep *t) {
                 harm_feed(p);
                 note_stalls(p->now, p->memory);
         }
+        if (s->n > 0)
+                note_tasks(s);
         fair_compute(s, t->judge->fair);
         for (uint32_t i = 0; i < s->n; i++) {
                 PartyMemory *m = s->parties[i].memory;
@@ -136,6 +152,9 @@ bool judge_goes_on(const JudgeStep *t, const Harm *h) {
         if (h->resource == RESOURCE_MEMORY && !s->parties[0].memory->shrinks &&
             s->parties[0].memory->available >= low)
                 return false;
+        /* Few enough, and no more than there were: whoever is held stays so, that is all. */
+        if (h->resource == RESOURCE_PIDS)
+                return h->share >= h->target || harm_tasks_rise(s);
         if (p->kind == PARTY_HOST)
                 return true;
         return p->memory->stall_now[h->resource] >= num_muldiv(h->target, HARM_CALM, 100) &&

@@ -25,6 +25,9 @@ struct PartyMemory {
         unsigned stall_now[_RESOURCE_MAX];
         uint64_t scans_total, available; /* of the host */
         bool shrinks; /* of the host: it reclaims, or is about to run out */
+        uint64_t tasks,
+                tasks_per_sec; /* of the host: at tasks_at, and how fast they had become more by then */
+        usec_t tasks_at;
         /* what became of its external harm in that step, and what it was as a candidate itself; at 0: nothing */
         BlameWhy outcome[_RESOURCE_MAX], blamed[_RESOURCE_MAX];
         usec_t outcome_at[_RESOURCE_MAX], blamed_at[_RESOURCE_MAX];

@@ -62,9 +62,12 @@ static bool cut_memory(const LadderInput *in, LeverState *v) {
         return value < use && cut_one(v, LIMIT_MEMORY_HIGH, in->memory, value, in->beneath[LEVER_MEMORY]);
 }
 
-/* No more than there are; fewer would only make forks fail that replace who ended. */
+/* No more than there are. Where the host has too many, who ends is not replaced either, until there is room again: a bomb
+ * whose forks fail ends bit by bit, and others can fork then. */
 static bool cut_pids(const LadderInput *in, LeverState *v) {
-        return in->tasks > 0 && cut_one(v, LIMIT_TASKS_MAX, in->tasks, in->tasks, in->beneath[LEVER_PIDS]);
+        uint64_t value = in->tasks - MIN_OF(in->tasks_excess, in->tasks / 2);
+
+        return in->tasks > 0 && cut_one(v, LIMIT_TASKS_MAX, in->tasks, value, in->beneath[LEVER_PIDS]);
 }
 
 static const struct {

@@ -189,6 +189,9 @@ static bool throttle_next(Step *s) {
 
                 if (v->failed || v->spent || (l->dry && v->tries > 0))
                         continue;
+                /* There are no more of them already; slower, they would only end later. */
+                if (s->in->resource == RESOURCE_PIDS && levers[i] == LEVER_CPU && l->levers[LEVER_PIDS].on)
+                        continue;
                 if (v->tries < LADDER_TRIES && lever_cut(s->in, v, levers[i], l->relapses > 0)) {
                         throttle(s, levers[i]);
                         return true;

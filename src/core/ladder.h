@@ -13,12 +13,12 @@
  *    While the share still rises a further cut by the same lever waits for LADDER_EFFECT only: what was done is not enough, that is certain already.
  *  - Cuts are multiplicative. CPU: to the entitlement, and from there on to the half of what is used; where harm came back after it was let go,
  *    to the half of what is used at once, but no further than to the entitlement. IO: to the half. Memory: to 7/8.
- *    pids: to what there is. Never below the floor. Steps back are additive: a fifth of what was cut off.
+ *    pids: to what there is less what the host has too many, but not below the half. Never below the floor. Steps back are additive: a fifth of what was cut off.
  *  - Helped: the worst victim's share fell by a fifth at least, or is calm. A lever that did not help in LADDER_TRIES cuts in a row (or
  *    is at its floor) stands where it ever helped; else it is released, and the next one tried. Where it is the last one, and for what runs
  *    out (memory by memory, pids by pids: it stops the growth) it stands all the same.
  *  - Levers by resource, of those in Throttle= and available, in this order:
- *       CPU: cpu.  IO: io, then memory's dirty pages by cpu.  memory: memory, io, cpu.  pids: pids, cpu.
+ *       CPU: cpu.  IO: io, then memory's dirty pages by cpu.  memory: memory, io, cpu.  pids: pids; cpu only where pids cannot be had.
  *       A container that thrashes at its own ceiling: the same without memory, and of io its reading only. Then freeze, stop, kill.
  *  - Calm is not yet the end of the noise: who uses all that its CPU or IO lease leaves it would take more at once. Where letting go was in vain
  *    before, such a lease stands for LADDER_CALM, ·8 each time, up to LADDER_PRESSED_MAX; from LADDER_PRESSED after it was last used up
@@ -124,7 +124,7 @@ typedef struct LadderInput {
                 cpu_floor; /* µs per second: floor = guarantee, else LADDER_CPU_FLOOR; cpu_entitled is what cuts aim at */
         uint64_t cpu_entitled;
         uint64_t memory, memory_floor;
-        uint64_t tasks;
+        uint64_t tasks, tasks_excess; /* excess: of the host's, beyond what is calm */
         dev_t dev; /* contended */
         uint64_t io[LADDER_VALUES_MAX]; /* a second on dev: rbytes, wbytes, rios, wios */
         uint64_t beneath

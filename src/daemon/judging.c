@@ -607,6 +607,9 @@ void judging_step(Guard *g) {
                         j->n_acts[v->act.kind]++;
                 incidents_verdict(g, v, r);
         }
+        /* Nobody stalls for a task, so no trigger tells of it. */
+        if (j->host_memory.harm[RESOURCE_PIDS].class == HARM_EXTERNAL && j->host_memory.tasks_per_sec > 0)
+                triggers_search(g);
         j->step_at = guard_clock();
         j->step_took = j->step_at - seen;
         j->stepping = false;

@@ -34,6 +34,7 @@
 #define SWEEPS_MAX 5
 #define SWEEP_EARN_USEC (3 * USEC_PER_SEC)
 #define SWEEP_AGE (2 * USEC_PER_SEC)
+#define SEARCH_USEC (200 * USEC_PER_MSEC)
 #define SWEEP_BACKOFF_MAX 16
 #define OWN_USEC (10 * USEC_PER_SEC)
 /* A cold one with a lent share is probed so often: it must be seen to wake. */
@@ -478,6 +479,25 @@ void measure_sweep(Guard *g) {
                 probes += m->tier.level == TIER_COLD;
                 m->tier.next = MIN_OF(m->tier.next, now);
         }
+        measure_due_now(g);
+}
+
+void measure_search(Guard *g) {
+        Measure *m = g->measure;
+        usec_t now = guard_clock();
+        size_t i = 0;
+        Parent *p;
+        Target *t;
+
+        if (now - m->searched_at < SEARCH_USEC)
+                return;
+        m->searched_at = now;
+        while ((p = map_next(&m->parents, &i)))
+                parent_look(p, now);
+        i = 0;
+        while ((t = map_next(&g->targets, &i)))
+                if (t->m.attached && t->container)
+                        t->m.tier.next = MIN_OF(t->m.tier.next, now);
         measure_due_now(g);
 }
 

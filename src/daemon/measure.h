@@ -130,6 +130,8 @@ typedef struct Measure {
         usec_t sweeps_at;
         sd_event_source *follow; /* looks once more, soon after a trigger */
         unsigned follows;
+        bool search; /* then at everybody */
+        usec_t searched_at;
         MeasureStats stats;
 } Measure;
 
@@ -155,6 +157,8 @@ void measure_ask(Guard *g, Target *t);
 void measure_wake(Guard *g, Target *t, TierWhy why);
 /* Something stalls: who is hot is looked at now, and who is cold as far as that was not done lately. */
 void measure_sweep(Guard *g);
+/* The host runs out of something that nobody stalls for: everybody is looked at now, however lately that was done. */
+void measure_search(Guard *g);
 void measure_due_now(Guard *g);
 /* The host anew, unless that was done within `age`. */
 void measure_host(Guard *g, usec_t age);
@@ -176,6 +180,8 @@ int ledgers_parts(Guard *g, const char *name, const Tenant *tenant, BookParts *r
 
 /* triggers.c */
 void triggers_start_host(Guard *g);
+/* Looks at everybody some times, soon: measure_search(). */
+void triggers_search(Guard *g);
 void triggers_update(Guard *g, Target *t); /* after settings changed; slices have all */
 void triggers_drop(Guard *g, Target *t);
 void triggers_drop_host(Guard *g);

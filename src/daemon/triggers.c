@@ -49,11 +49,15 @@ static int on_follow(sd_event_source *s, uint64_t due, void *user) {
         Guard *g = user;
 
         (void)due;
-        measure_sweep(g);
+        if (g->measure->search)
+                measure_search(g);
+        else
+                measure_sweep(g);
         if (g->measure->follows > 0 && --g->measure->follows > 0) {
                 (void)sd_event_source_set_time(s, guard_clock() + FOLLOW_USEC);
                 (void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-        }
+        } else
+                g->measure->search = false;
         return 0;
 }
 
@@ -72,6 +76,11 @@ static void follow(Guard *g) {
                 (void)sd_event_source_set_enabled(m->follow, SD_EVENT_ONESHOT);
         if (!m->follow)
                 m->follows = 0;
+}
+
+void triggers_search(Guard *g) {
+        g->measure->search = true;
+        follow(g);
 }
 
 static int on_trigger(sd_event_source *s, int fd, uint32_t revents, void *user) {

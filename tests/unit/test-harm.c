@@ -725,27 +725,40 @@ static void test_host_sudden(void **state) {
 
 static void test_host_tasks(void **state) {
         static const struct {
-                uint64_t tasks, max;
+                uint64_t tasks, max, per_sec;
                 HarmClass before, class;
+                bool urgent;
         } rows[] = {
-                { 200, 32768, HARM_NONE, HARM_NONE },
-                { 7999, 10000, HARM_NONE, HARM_NONE },
-                { 8000, 10000, HARM_NONE, HARM_EXTERNAL },
-                { 6500, 10000, HARM_EXTERNAL, HARM_EXTERNAL },
-                { 6300, 10000, HARM_EXTERNAL, HARM_NONE },
-                { 0, 10000, HARM_EXTERNAL, HARM_NONE },
-                { 5, 0, HARM_NONE, HARM_NONE },
-                { UINT64_MAX, 1, HARM_NONE, HARM_EXTERNAL },
+                { 200, 32768, 0, HARM_NONE, HARM_NONE, false },
+                { 7999, 10000, 0, HARM_NONE, HARM_NONE, false },
+                { 8000, 10000, 0, HARM_NONE, HARM_EXTERNAL, false },
+                { 6500, 10000, 0, HARM_EXTERNAL, HARM_EXTERNAL, false },
+                { 6300, 10000, 0, HARM_EXTERNAL, HARM_NONE, false },
+                { 9499, 10000, 0, HARM_EXTERNAL, HARM_EXTERNAL, false },
+                { 9500, 10000, 0, HARM_NONE, HARM_EXTERNAL, true },
+                { 0, 10000, 0, HARM_EXTERNAL, HARM_NONE, false },
+                { 5, 0, 0, HARM_NONE, HARM_NONE, false },
+                { UINT64_MAX, 1, 0, HARM_NONE, HARM_EXTERNAL, true },
+                /* they rise: full within two seconds, or later; from so few on that it may be a start */
+                { 5000, 10000, 2501, HARM_NONE, HARM_EXTERNAL, false },
+                { 5000, 10000, 2500, HARM_NONE, HARM_NONE, false },
+                { 4999, 10000, 9000, HARM_NONE, HARM_NONE, false },
+                { 5000, 10000, 2501, HARM_EXTERNAL, HARM_EXTERNAL, false },
+                { 5000, 10000, UINT64_MAX, HARM_NONE, HARM_EXTERNAL, false },
         };
 
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 _cleanup_kit_ Kit *k = kit_new(1, KIT_G);
-                Harm before = { .class = rows[i].before };
+                Harm before = { .class = rows[i].before }, harm;
 
                 k->scene.host_tasks = rows[i].tasks;
                 k->scene.pid_max = rows[i].max;
-                assert_int_equal(judge(k, KIT_HOST, RESOURCE_PIDS, &before).class, rows[i].class);
+                k->scene.parties[KIT_HOST].memory->tasks_per_sec = rows[i].per_sec;
+                harm = judge(k, KIT_HOST, RESOURCE_PIDS, &before);
+                assert_int_equal(harm.class, rows[i].class);
+                assert_int_equal(harm.urgent, rows[i].urgent);
+                assert_false(harm.calm && harm.class == HARM_EXTERNAL);
         }
 }
 

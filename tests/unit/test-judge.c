@@ -296,6 +296,26 @@ static void test_forks(void **state) {
         assert_int_equal(w->parties[web].n_deaths, 0);
 }
 
+/* One that takes all tasks in two seconds: it is held before there are none, and no more than that as long as there is room. */
+static void test_forks_fast(void **state) {
+        _cleanup_world_ World *w = world_new(4, 8 * G, 0);
+        uint32_t web = add(w, "web", quiet), bomb = add(w, "bomb", quiet);
+
+        (void)state;
+        w->pid_max = 32768;
+        w->parties[bomb].settings.kill = KILL_PREFER;
+        w->parties[bomb].noise =
+                (Demand){ .from = 20 * S + S / 5, .until = 90 * S, .tasks = 1e6, .forks = 12000 };
+        for (unsigned i = 0; i < 89; i++) {
+                world_run(w, 1);
+                assert_int_equal(world_n_leased(w), i < 21 ? 0 : 1);
+                assert_true(w->parties[bomb].tasks + w->parties[web].tasks < 0.9 * (double)w->pid_max);
+        }
+        assert_int_equal(w->parties[bomb].n_acts[ACT_THROTTLE], 1);
+        assert_int_equal(world_n_hard(w), 1);
+        assert_in_range(until_released(w, 60), 1, 40);
+}
+
 /* Thousands of hits of its own limit, pages read again and again, no OOM kill, and the disk is everybody's. */
 static void test_thrash(void **state) {
         _cleanup_world_ World *w = world_new(8, 64 * G, 0);
@@ -840,7 +860,8 @@ int main(void) {
                 cmocka_unit_test(test_memory_swap),  cmocka_unit_test(test_took_it),
                 cmocka_unit_test(test_stop),         cmocka_unit_test(test_one_kill),
                 cmocka_unit_test(test_memory_never), cmocka_unit_test(test_io),
-                cmocka_unit_test(test_forks),        cmocka_unit_test(test_thrash),
+                cmocka_unit_test(test_forks),        cmocka_unit_test(test_forks_fast),
+                cmocka_unit_test(test_thrash),
                 cmocka_unit_test(test_innocent),     cmocka_unit_test(test_on_off),
                 cmocka_unit_test(test_ten_hogs),     cmocka_unit_test(test_storm),
                 cmocka_unit_test(test_observe),      cmocka_unit_test(test_off),

@@ -286,7 +286,31 @@ static const CutRow cut_rows[] = {
         { "little memory", RESOURCE_MEMORY, THROTTLE_MEMORY, { .memory = 10 * MIB }, 0, {} },
         { "tasks: no more than there are, once", RESOURCE_PIDS, THROTTLE_PIDS, { .tasks = 77 }, 0, { 77 } },
         { "tasks: it is at its limit", RESOURCE_PIDS, THROTTLE_PIDS, { .tasks = 77 }, 77, {} },
-        { "pids, then cpu",
+        { "tasks: less what the host has too many",
+          RESOURCE_PIDS,
+          THROTTLE_PIDS,
+          { .tasks = 77, .tasks_excess = 20 },
+          0,
+          { 57 } },
+        { "tasks: but the half of them may stay",
+          RESOURCE_PIDS,
+          THROTTLE_PIDS,
+          { .tasks = 77, .tasks_excess = 70 },
+          0,
+          { 39 } },
+        { "tasks: a limit above that room",
+          RESOURCE_PIDS,
+          THROTTLE_PIDS,
+          { .tasks = 77, .tasks_excess = 20 },
+          77,
+          { 57 } },
+        { "tasks: cpu helps nobody who has no more of them",
+          RESOURCE_PIDS,
+          THROTTLE_PIDS | THROTTLE_CPU,
+          { .tasks = 77, .cpu_used = 2 * SEC },
+          0,
+          { 77 } },
+        { "cpu, without pids",
           RESOURCE_PIDS,
           THROTTLE_CPU,
           { .cpu_used = 2 * SEC },
@@ -311,6 +335,7 @@ static void cuts(void **state) {
                 in.cpu_entitled = row->in.cpu_entitled ? row->in.cpu_entitled : in.cpu_entitled;
                 in.memory = row->in.memory ? row->in.memory : in.memory;
                 in.tasks = row->in.tasks ? row->in.tasks : in.tasks;
+                in.tasks_excess = row->in.tasks_excess;
                 for (Lever k = 0; row->beneath > 0 && k <= LEVER_PIDS; k++)
                         in.beneath[k] = row->beneath;
                 for (unsigned step = 0; step < 20; step++, in.now += 3 * SEC) {
@@ -526,7 +551,7 @@ static void last_waits(void **state) {
                 { RESOURCE_CPU, KILL_PREFER, 5 * SEC, "stop:stop kill:kill", 19, 24 },
                 { RESOURCE_IO, KILL_LAST, 0, "kill:kill", 70, 75 },
                 { RESOURCE_MEMORY, KILL_LAST, 5 * SEC, "stop:stop kill:kill", 18, 26 },
-                { RESOURCE_PIDS, KILL_PREFER, 5 * SEC, "stop:stop kill:kill", 8, 13 },
+                { RESOURCE_PIDS, KILL_PREFER, 5 * SEC, "stop:stop kill:kill", 3, 5 },
         };
 
         (void)state;
