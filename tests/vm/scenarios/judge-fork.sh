@@ -1,0 +1,92 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2086
+# A fork bomb on a host with few process ids. With the guard it is held by pids.max before it has them all (and killed where
+# its policy allows that and there is no room for others); forks elsewhere and `docker exec` go on working, and nothing
+# is done to who did nothing. Then, without the guard: forks elsewhere fail. (In this order: engines break when they cannot fork.)
+#
+#   tenant.slice
+#   ├── tenant-web.slice/docker-<id>.scope     web, tenant web: forks and runs true, five times a second
+#   ├── tenant-bomb.slice/docker-<id>.scope    bomb, tenant bomb: forks as long as it can. Kill=last
+#   └── tenant-bomb.slice/again.scope          the same, when the guard is gone
+#
+# shape: docker
+# timeout: 300
+
+policy_set <<-'EOP'
+	[Host]
+	Mode=enforce
+	StartupGraceSec=0
+	MaxThrottled=100%
+
+	[Defaults]
+	PressureWindowSec=2s
+
+	[Tenant web]
+	Match=slice=tenant-web.slice
+
+	[Tenant bomb]
+	Match=slice=tenant-bomb.slice
+	Kill=last
+	KillGraceSec=1s
+EOP
+docker_run web tenant-web.slice "${WITH_TOOLS[@]}" -- "${TOOL[@]}" "$VICTIM" -s 600 -o $LOADS/web fork
+load_ready web
+docker_run bomb tenant-bomb.slice "${WITH_TOOLS[@]}" --pids-limit=-1 -- "${TOOL[@]}" "$HOG" -i -s 600 -n 20000 -o $LOADS/bomb fork
+load_ready bomb
+BOMB=$CG
+sysctl --quiet --write kernel.pid_max=2000
+measure web 4 "alone"
+num $SERVED '>=' 900 "alone its forks work: $SERVED per mille"
+
+guard_start
+wait_for 30 '[ "$(ctl containers --json; jq "[.containers[] | select(.name == \"web\" or .name == \"bomb\")] | length" <<<"$CTL_OUT")" = 2 ]' \
+	"the guard knows both"
+nap 3
+
+# This shell forks no more than it must from here on.
+limit() { read -r LIMIT <"$CGROOT/$BOMB/pids.max"; } 2>/dev/null
+start=$EPOCHREALTIME
+LIMIT=max before=''
+limit
+before=$LIMIT
+mark web
+go bomb
+# the file goes with the bomb where it is killed
+if until_true 60 '! limit || [ "$LIMIT" != "$before" ]'; then
+	held=1
+	measure web 12 "with guard"
+else
+	held=0
+	rest bomb # so that it can be told
+fi
+is $held 1 "the bomb is held"
+wait_for_act 30 ' throttle bomb harm TasksMax=' "by pids.max" "$start"
+num $SERVED '>=' 800 "forks elsewhere work: $SERVED per mille"
+check "docker exec works" timeout 60 docker exec web busybox true
+diag "$(acts)"
+if cg_exists "$BOMB"; then
+	is "$(acts ' (stop|kill) ')" "" "where there is room for others nobody is killed"
+	num "$(cg "$BOMB" pids.current)" '<=' 1600 "it has $(cg "$BOMB" pids.current) tasks, and no more"
+	rest bomb
+	wait_for 60 '[ "$(leases)" = 0 ]' "it rests: the limit is given back"
+	is "$(cg "$BOMB" pids.max)" "$before" "as it was"
+else
+	like "$(acts)" ' kill bomb ' "it was killed"
+fi
+is "$(acts ' (throttle|freeze|stop|kill) web')" "" "the other is neither held back nor killed"
+check "it runs still" cg_exists "${LOAD_CG[web]}"
+why_says container:bomb 'To blame: bomb .*had [0-9]+ tasks' "why tells of it"
+measure web 4 "afterwards"
+num $SERVED '>=' 900 "and forks work as before: $SERVED per mille"
+
+# ---- without the guard
+
+guard_stop
+scope again tenant-bomb.slice -p TasksMax=infinity "$HOG" -i -s 600 -n 20000 -o $LOADS/again fork
+load_ready again
+go again
+nap 8
+measure web 6 "beside the bomb, without guard"
+without=$SERVED
+rest again
+num $without '<' 500 "without the guard forks elsewhere fail: $without per mille"
+done_testing
