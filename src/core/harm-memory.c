@@ -15,6 +15,7 @@
 #define PERMYRIAD 10000
 #define SCANS 256 /* pages a second: 1 MiB/s */
 #define GROWTH_MIN 100 /* permyriad of the host's memory, over the window: less is no growth that matters */
+#define PAGE_BYTES 4096 /* of the least that a page is */
 #define READS_MIN UINT64_C(262144) /* bytes a second: a third of what THRASH_REFAULTS of 4 KiB would be */
 
 /* Hits of memory.high and memory.max in the window, of the subtree. False: not known. */
@@ -121,6 +122,16 @@ void harm_judge_memory(const HarmCase *c) {
 
 /* ---- thrash ---- */
 
+/* Waiting for pages that it had. The kernel counts that as memory's only where they were thrown out while in use; who rereads
+ * far more than it may have waits for the disk, and reads little that is new. */
+static bool waits_for_pages(const Party *p, const Thrash *t) {
+        unsigned io_some = 0;
+
+        (void)window_share(&p->memory->window, SAMPLE_IO_SOME, harm_width(p), &io_some);
+        return t->memory_some >= THRASH_SOME ||
+               (io_some >= THRASH_SOME && num_muldiv(t->refaults, PAGE_BYTES, 1) >= t->read_bytes / 2);
+}
+
 void harm_thrash(const Scene *scene, uint32_t party, Thrash *ret) {
         const Party *p = &scene->parties[party];
         const Window *w = &p->memory->window;
@@ -138,7 +149,7 @@ void harm_thrash(const Scene *scene, uint32_t party, Thrash *ret) {
         (void)window_share(w, SAMPLE_MEMORY_SOME, harm_width(p), &t.memory_some);
         /* Somebody was killed: that frees memory, and is what would have been done. Without reads (zram) no disk is hurt. */
         t.found = (p->kind == PARTY_CONTAINER || p->kind == PARTY_SERVICE) && t.hits >= THRASH_HITS &&
-                  t.refaults >= THRASH_REFAULTS && t.memory_some >= THRASH_SOME &&
+                  t.refaults >= THRASH_REFAULTS && waits_for_pages(p, &t) &&
                   window_delta(w, SAMPLE_EVENTS_OOM_KILL, &kills) && kills == 0 &&
                   (!window_delta(w, SAMPLE_IO_RBYTES, &reads) || t.read_bytes >= READS_MIN);
         *ret = t;

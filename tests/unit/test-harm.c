@@ -767,13 +767,21 @@ static void test_host_tasks(void **state) {
 static void test_thrash(void **state) {
         static const struct {
                 uint64_t high, max, refaults, kills, reads;
-                unsigned some;
+                unsigned some, io_some;
                 bool found;
         } rows[] = {
-                { 3, 3, 5000, 0, 20 * KIT_M, 4000, true },  { 0, 5, 200, 0, KIT_M, 2000, true },
-                { 2, 2, 5000, 0, 20 * KIT_M, 4000, false }, { 3, 3, 100, 0, 20 * KIT_M, 4000, false },
-                { 3, 3, 5000, 1, 20 * KIT_M, 4000, false }, { 3, 3, 5000, 0, 0, 4000, false },
-                { 3, 3, 5000, 0, 20 * KIT_M, 1900, false },
+                { 3, 3, 5000, 0, 20 * KIT_M, 4000, 0, true },
+                { 0, 5, 200, 0, KIT_M, 2000, 0, true },
+                { 2, 2, 5000, 0, 20 * KIT_M, 4000, 0, false },
+                { 3, 3, 100, 0, 20 * KIT_M, 4000, 0, false },
+                { 3, 3, 5000, 1, 20 * KIT_M, 4000, 0, false },
+                { 3, 3, 5000, 0, 0, 4000, 0, false },
+                { 3, 3, 5000, 0, 20 * KIT_M, 1900, 0, false },
+                /* it waits for the disk: for pages that it had, or for others; and at no limit of its own */
+                { 3, 3, 5000, 0, 20 * KIT_M, 100, 8000, true },
+                { 3, 3, 2000, 0, 20 * KIT_M, 100, 8000, false },
+                { 3, 3, 5000, 0, 20 * KIT_M, 100, 1900, false },
+                { 2, 2, 5000, 0, 20 * KIT_M, 100, 8000, false },
         };
         Thrash t;
 
@@ -788,6 +796,7 @@ static void test_thrash(void **state) {
                 kit_rate(h.k, h.web, SAMPLE_REFAULT_FILE, rows[i].refaults / 2);
                 kit_rate(h.k, h.web, SAMPLE_IO_RBYTES, rows[i].reads);
                 kit_stall(h.k, h.web, RESOURCE_MEMORY, rows[i].some);
+                kit_stall(h.k, h.web, RESOURCE_IO, rows[i].io_some);
                 harm_thrash(&h.k->scene, h.web, &t); /* nothing is known yet */
                 assert_false(t.found);
                 kit_run(h.k, 20 * SEC);
