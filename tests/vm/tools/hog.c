@@ -10,7 +10,7 @@
  *   memory    grows by -r MB a second (100) up to -m MB (no end), and touches all that it has once a second
  *   direct    -n threads (4) write -b KB (64) at random into FILE, -m MB long, past the page cache; -r RATE bounds the
  *   buffered  writes a second of each (none), the latter through the page cache
- *   reread    -n threads read FILE, -m MB long, from its beginning to its end, for ever
+ *   reread    -n threads read FILE, -m MB long, round and round, each from somewhere else on
  *   fork      a fork bomb, of -n processes at most (4): each forks whenever it can, and spins a little between
  *
  *   -s  ends after so many seconds (120), whatever happens, every thread and child of it
@@ -124,17 +124,17 @@ static void work_direct(Hog *h, uint64_t seed) { work_write(h, seed, O_DIRECT); 
 
 static void work_buffered(Hog *h, uint64_t seed) { work_write(h, seed, 0); }
 
-static void work_reread(Hog *h, _unused_ uint64_t seed) {
-        size_t block = (size_t)h->kb << 10;
+static void work_reread(Hog *h, uint64_t seed) {
+        size_t block = (size_t)h->kb << 10, n = MAX_OF((h->mb << 20) / block, (uint64_t)1);
         _cleanup_fd_ int fd = open(h->file, O_RDONLY | O_CLOEXEC);
         _cleanup_free_ uint8_t *data = malloc(block);
 
-        if (fd < 0 || !data)
+        if (fd < 0 || !data || lseek(fd, (off_t)(load_random(&seed) % n * block), SEEK_SET) < 0)
                 _exit(1);
         while (going(h)) {
-                ssize_t n = read(fd, data, block);
+                ssize_t got = read(fd, data, block);
 
-                if (n < 0 || (n == 0 && lseek(fd, 0, SEEK_SET) < 0))
+                if (got < 0 || (got == 0 && lseek(fd, 0, SEEK_SET) < 0))
                         _exit(1);
         }
 }

@@ -3,15 +3,16 @@
 /*
  * Somebody who serves steady requests, and measures how well: the one who is hurt.
  *
- *   victim [-s SECONDS] [-e EVERY] [-p PERCENT] [-m MB] [-t PAGES] [-f FILE] [-o OUT] cpu|memory|fsync|fork
+ *   victim [-s SECONDS] [-e EVERY] [-p PERCENT] [-m MB] [-t PAGES] [-f FILE] [-o OUT] cpu|memory|fsync|read|fork
  *
  *   cpu     a fixed amount of work, which takes -p percent of a CPU (20) when it has it: calibrated by CPU time at the
  *           start, so it is the same load on every machine
  *   memory  touches -t pages (128) at random of a working set of -m MB (64): anonymous memory, or with -f that file, mapped
  *   fsync   writes 4 KB somewhere in FILE, -m MB long, and fsyncs
+ *   read    reads 4 KB somewhere in FILE, -m MB long, past the page cache
  *   fork    fork, exec of true, wait
  *
- *   -e  a request is due every so many milliseconds (20; fsync 100; fork 200)
+ *   -e  a request is due every so many milliseconds (20; fsync and read 100; fork 200)
  *   -s  ends after so many seconds (300), as it does on SIGTERM
  *
  * Requests come by the clock, whether or not the one before is done; a latency counts from when the request was due. Whoever
@@ -163,7 +164,7 @@ static bool serve_memory(Victim *v) {
         return true;
 }
 
-static int prepare_fsync(Victim *v) {
+static int open_file(Victim *v, int flags) {
         int r;
 
         if (!v->file)
@@ -171,9 +172,11 @@ static int prepare_fsync(Victim *v) {
         r = load_file(v->file, v->mb << 20);
         if (r < 0)
                 return r;
-        v->fd = open(v->file, O_WRONLY | O_CLOEXEC);
+        v->fd = open(v->file, flags | O_CLOEXEC);
         return v->fd < 0 ? -errno : 0;
 }
+
+static int prepare_fsync(Victim *v) { return open_file(v, O_WRONLY); }
 
 static bool serve_fsync(Victim *v) {
         uint8_t page[PAGE] = { 0 };
@@ -182,6 +185,15 @@ static bool serve_fsync(Victim *v) {
         memset(page, (int)(load_random(&v->dice) & 0xff), sizeof(page));
         return pwrite(v->fd, page, PAGE, (off_t)(load_random(&v->dice) % n * PAGE)) == PAGE &&
                fsync(v->fd) == 0;
+}
+
+static int prepare_read(Victim *v) { return open_file(v, O_RDONLY | O_DIRECT); }
+
+static bool serve_read(Victim *v) {
+        static uint8_t page[PAGE] __attribute__((__aligned__(PAGE)));
+        uint64_t n = (v->mb << 20) / PAGE;
+
+        return pread(v->fd, page, PAGE, (off_t)(load_random(&v->dice) % n * PAGE)) == PAGE;
 }
 
 static int prepare_fork(_unused_ Victim *v) { return 0; }
@@ -200,9 +212,8 @@ static bool serve_fork(_unused_ Victim *v) {
 }
 
 static const Trade trades[] = {
-        { "cpu", 20, prepare_cpu, serve_cpu },
-        { "memory", 20, prepare_memory, serve_memory },
-        { "fsync", 100, prepare_fsync, serve_fsync },
+        { "cpu", 20, prepare_cpu, serve_cpu },        { "memory", 20, prepare_memory, serve_memory },
+        { "fsync", 100, prepare_fsync, serve_fsync }, { "read", 100, prepare_read, serve_read },
         { "fork", 200, prepare_fork, serve_fork },
 };
 
@@ -284,7 +295,7 @@ int main(int argc, char **argv) {
                 (void)fprintf(
                         stderr,
                         "usage: victim [-s SECONDS] [-e EVERY] [-p PERCENT] [-m MB] [-t PAGES] [-f FILE] "
-                        "[-o OUT] cpu|memory|fsync|fork\n");
+                        "[-o OUT] cpu|memory|fsync|read|fork\n");
                 return 2;
         }
         (void)sigaction(SIGUSR1, &act, NULL);
