@@ -78,7 +78,8 @@ bool harm_tasks_rise(const Scene *scene);
 
 /*
  * Thrash at its own ceiling: hits of its memory.high or memory.max, refaults, pressure high (of memory; of IO where at least half
- * of what it reads are refaults), reads from disk high, nobody OOM-killed; over the window. It is told always, and acted upon (by the levers in ladder.h) only when its reading hurts somebody.
+ * of what it reads are refaults), reads from disk high, nobody OOM-killed; over the window. It is told always, and acted upon (by
+ * the levers in ladder.h) only when its reading hurts somebody.
  */
 typedef struct Thrash {
         bool found;

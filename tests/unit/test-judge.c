@@ -861,14 +861,14 @@ int main(void) {
                 cmocka_unit_test(test_stop),         cmocka_unit_test(test_one_kill),
                 cmocka_unit_test(test_memory_never), cmocka_unit_test(test_io),
                 cmocka_unit_test(test_forks),        cmocka_unit_test(test_forks_fast),
-                cmocka_unit_test(test_thrash),
-                cmocka_unit_test(test_innocent),     cmocka_unit_test(test_on_off),
-                cmocka_unit_test(test_ten_hogs),     cmocka_unit_test(test_storm),
-                cmocka_unit_test(test_observe),      cmocka_unit_test(test_off),
-                cmocka_unit_test(test_interrupted),  cmocka_unit_test(test_restart),
-                cmocka_unit_test(test_restart_loop), cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_mixed),        cmocka_unit_test(test_disks),
-                cmocka_unit_test(test_our_doing),    cmocka_unit_test(test_record),
+                cmocka_unit_test(test_thrash),       cmocka_unit_test(test_innocent),
+                cmocka_unit_test(test_on_off),       cmocka_unit_test(test_ten_hogs),
+                cmocka_unit_test(test_storm),        cmocka_unit_test(test_observe),
+                cmocka_unit_test(test_off),          cmocka_unit_test(test_interrupted),
+                cmocka_unit_test(test_restart),      cmocka_unit_test(test_restart_loop),
+                cmocka_unit_test(test_refused),      cmocka_unit_test(test_mixed),
+                cmocka_unit_test(test_disks),        cmocka_unit_test(test_our_doing),
+                cmocka_unit_test(test_record),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
