@@ -390,7 +390,7 @@ static int adopt(Tree *t, Node *parent, const char *path, int take_fd, const str
 }
 
 /* Opens `name` (path: its whole path below the root) and adopts it. 0 also
- * where there is nothing to adopt; -EMFILE, -ENFILE, -ENOMEM. */
+ * where it is not for us; -ENOENT: there is nothing (any more), -EMFILE, -ENFILE, -ENOMEM. */
 static int add_child(Tree *t, Node *parent, const char *name, const char *path) {
         _cleanup_fd_ int fd = -1;
         Account *account = NULL;
@@ -404,7 +404,7 @@ static int add_child(Tree *t, Node *parent, const char *name, const char *path) 
         }
         fd = openat(parent->pub.fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
-                return errno_is_exhaustion(errno) ? -errno : 0;
+                return errno_is_exhaustion(errno) ? -errno : errno_is_gone(errno) ? -ENOENT : 0;
         if ((uint64_t)fd >= t->fd_max)
                 return -EMFILE;
         if (fstat(fd, &st) < 0 || st.st_dev != t->dev)
@@ -441,10 +441,12 @@ static void confirm(Tree *t, const Node *parent, Node *n) {
 }
 
 /* Makes what we hold under parent/name what is there. d_ino: inode number that
- * getdents told, 0: not known. Returns whether that took system calls. */
-static bool settle_child(Tree *t, Node *parent, const char *name, uint64_t d_ino) {
+ * getdents told, 0: not known; made: it was made a moment ago. Returns whether that took system calls. */
+static bool settle_child(Tree *t, Node *parent, const char *name, uint64_t d_ino, bool made) {
         const char *path;
+        bool had;
         Node *known;
+        int r;
 
         buf_clear(&t->scratch);
         if (parent->pub.parent)
@@ -465,9 +467,16 @@ static bool settle_child(Tree *t, Node *parent, const char *name, uint64_t d_ino
                 confirm(t, parent, known);
                 return known->pub.id != d_ino;
         }
+        had = known;
         if (known)
                 drop_subtree(t, known);
-        if (add_child(t, parent, name, path) < 0)
+        r = add_child(t, parent, name, path);
+        if (r == -ENOENT && made && !had) {
+                t->stats.missed++;
+                if (t->ops.missed)
+                        t->ops.missed(t->user, path, &parent->pub);
+        }
+        if (r < 0 && r != -ENOENT)
                 t->stats.fd_failures++;
         return true;
 }
@@ -511,7 +520,7 @@ static void read_entries(Tree *t, Node *n, int fd, size_t *budget) {
                         if ((d->d_type != DT_DIR && d->d_type != DT_UNKNOWN) || STR_EQ(d->d_name, ".") ||
                             STR_EQ(d->d_name, ".."))
                                 continue;
-                        if (settle_child(t, n, d->d_name, d->d_ino) && *budget > 0)
+                        if (settle_child(t, n, d->d_name, d->d_ino, false) && *budget > 0)
                                 (*budget)--;
                 }
 }
@@ -658,7 +667,7 @@ static int handle_event(Tree *t, const struct inotify_event *e) {
                 return 0;
         if (e->mask & IN_ISDIR) {
                 if ((e->mask & MASK_CHILDREN) && n->pub.class == TREE_INTERIOR)
-                        (void)settle_child(t, n, e->name, 0);
+                        (void)settle_child(t, n, e->name, 0, e->mask & IN_CREATE);
         } else if ((e->mask & IN_MODIFY) && n->files)
                 t->ops.touched(t->user, &n->pub, e->name);
         return 0;

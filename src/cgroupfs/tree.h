@@ -51,6 +51,8 @@ typedef struct TreeOps {
         void (*appeared)(void *user, TreeNode *node);
         /* Gone from the tree (rmdir or rename over); children go before parents. The node is not found any more. */
         void (*gone)(void *user, TreeNode *node);
+        /* A child of parent was made and removed again before it could be looked at. May be NULL. */
+        void (*missed)(void *user, const char *path, const TreeNode *parent);
         /* Somebody wrote `file` ("memory.max") of a node watched with tree_watch_files(),
          * or the kernel notified it ("cgroup.events"). */
         void (*touched)(void *user, TreeNode *node, const char *file);
@@ -60,7 +62,7 @@ typedef struct TreeOps {
 } TreeOps;
 
 typedef struct TreeStats {
-        uint64_t overflows, rescans, appeared, gone;
+        uint64_t overflows, rescans, appeared, gone, missed;
         /* ENOSPC (max_user_watches), ENOMEM: what is below is only found by rescans, which try again. */
         uint64_t watch_failures;
         /* EMFILE, ENFILE, ENOMEM: a directory was not reported, or not entered; a rescan tries again. */

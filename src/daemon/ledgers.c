@@ -175,6 +175,15 @@ void ledgers_fold(Guard *g, Target *t, BookEnd how, bool moves) {
         m->was_tenant = NULL;
 }
 
+void ledgers_fold_missed(Guard *g, const char *tenant, bool below) {
+        uint32_t slot = BOOKFILE_NO_SLOT;
+        Book b = { .since_realtime = guard_realtime() };
+
+        b.v[BOOK_STARTS] = 1;
+        book_end(&b, NULL, guard_clock(), BOOK_END_UNREAD);
+        fold(g, tenant, UINT64_MAX - g->measure->stats.n_missed++, &b, below, &slot);
+}
+
 static void fold_slice(Guard *g, const char *tenant, uint64_t cgroup_id, const Book *b, uint32_t *slot) {
         TenantLedger *l = ledger_get(g, tenant);
 

@@ -622,10 +622,11 @@ json_t *render_status(Guard *g) {
         tree_get_stats(g->tree, &tree);
         (void)json_object_set_new(
                 o, "tree",
-                json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "nodes", (json_int_t)tree.n_nodes, "watches",
-                          (json_int_t)tree.n_watches, "overflows", (json_int_t)tree.overflows, "rescans",
-                          (json_int_t)tree.rescans, "watch_failures", (json_int_t)tree.watch_failures,
-                          "fd_failures", (json_int_t)tree.fd_failures, "refused", (json_int_t)tree.refused));
+                json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "nodes", (json_int_t)tree.n_nodes,
+                          "watches", (json_int_t)tree.n_watches, "overflows", (json_int_t)tree.overflows,
+                          "rescans", (json_int_t)tree.rescans, "missed", (json_int_t)tree.missed,
+                          "watch_failures", (json_int_t)tree.watch_failures, "fd_failures",
+                          (json_int_t)tree.fd_failures, "refused", (json_int_t)tree.refused));
         (void)json_object_set_new(o, "bus",
                                   json_pack("{s:b, s:b, s:I}", "connected", g->bus != NULL, "systemd",
                                             manager_is_connected(g->manager), "pending",

@@ -541,6 +541,28 @@ void enforce_leave(Guard *g, Target *t) {
         enforce_queue(g, t);
 }
 
+/* Too short a life for anybody to look at, but it was one: its tenant's books count it. By its path alone; where that
+ * says nothing sure it is nobody's. */
+static void on_missed(void *user, const char *path, const TreeNode *parent) {
+        Guard *g = user;
+        WhoFacts f = { .cgroup = path, .uid = (uid_t)-1 };
+        WhoResult who = {};
+        CgTrust trust = {};
+        const Tenant *tenant;
+        bool below = false;
+
+        if (!g->settled || on_classify(g, path, -1, parent) != TREE_UNIT)
+                return;
+        if (cg_read_trust(tree_root_fd(g->tree), parent->path, &trust) < 0)
+                return;
+        f.delegated_at = trust.delegated_at == 0 && trust.owner != 0 ? strlen(parent->path) : trust.delegated_at;
+        who_resolve(guard_policy(g), &f, &who);
+        tenant = who.pending ? NULL : map_get_str(&g->tenants, who.tenant);
+        for (size_t i = 0; tenant && i < tenant->n_slices; i++)
+                below |= cgpath_below(path, tenant->slices[i]->node->path);
+        ledgers_fold_missed(g, who.pending ? POLICY_UNASSIGNED : who.tenant, below);
+}
+
 static void on_touched(void *user, TreeNode *node, const char *file) {
         Guard *g = user;
         Target *t = node->user;
@@ -570,6 +592,7 @@ const TreeOps world_tree_ops = {
         .classify = on_classify,
         .appeared = on_appeared,
         .gone = on_gone,
+        .missed = on_missed,
         .touched = on_touched,
         .overflowed = on_overflowed,
 };

@@ -31,7 +31,7 @@
 typedef struct Fixture {
         char root[64];
         Tree *tree;
-        Buf log; /* "+/a/u-b ", "-/a/u-b ", "~/a:memory.max " */
+        Buf log; /* "+/a/u-b ", "-/a/u-b ", "!/a/u-b " (missed), "~/a:memory.max " */
         bool keep_log, watch_units, reclassed;
         size_t n_overflowed, n_nodes;
         int busy_result;
@@ -89,6 +89,15 @@ static void on_gone(void *user, TreeNode *n) {
                 buf_printf(&f->log, "-%s ", n->path);
 }
 
+static void on_missed(void *user, const char *path, const TreeNode *parent) {
+        Fixture *f = user;
+
+        assert_ptr_equal(parent->user, f);
+        assert_null(tree_find_path(f->tree, path));
+        if (f->keep_log)
+                buf_printf(&f->log, "!%s ", path);
+}
+
 static void on_touched(void *user, TreeNode *n, const char *file) {
         Fixture *f = user;
 
@@ -98,7 +107,7 @@ static void on_touched(void *user, TreeNode *n, const char *file) {
 
 static void on_overflowed(void *user) { ((Fixture *)user)->n_overflowed++; }
 
-static const TreeOps ops = { on_classify, on_appeared, on_gone, on_touched, on_overflowed };
+static const TreeOps ops = { on_classify, on_appeared, on_gone, on_missed, on_touched, on_overflowed };
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
         (void)st;
@@ -303,7 +312,27 @@ static void test_events(void **state) {
         make(f, "/a/u-short");
         unmake(f, "/a/u-short");
         drain(f);
-        assert_log(f, "");
+        assert_log(f, "!/a/u-short ");
+        assert_int_equal(stats_of(f).missed, 1);
+        /* Twice under one name, or with a second life: what is there now is what counts. */
+        make(f, "/a/u-twice");
+        unmake(f, "/a/u-twice");
+        make(f, "/a/u-twice");
+        drain(f);
+        assert_log(f, "+/a/u-twice ");
+        unmake(f, "/a/u-twice");
+        drain(f);
+        assert_log(f, "-/a/u-twice ");
+        assert_int_equal(stats_of(f).missed, 1);
+        /* Found by reading the directory, before its event: it was there, and is told as such. */
+        make(f, "/n");
+        make(f, "/n/u-read");
+        assert_int_equal(tree_rescan(f->tree), 0);
+        unmake(f, "/n/u-read");
+        unmake(f, "/n");
+        drain(f);
+        assert_log(f, "+/n +/n/u-read -/n/u-read -/n ");
+        assert_int_equal(stats_of(f).missed, 1);
         /* Moves; cgroup2 knows none, a captured tree may. */
         assert_int_equal(renameat2(tree_root_fd(f->tree), "a/b", tree_root_fd(f->tree), "z", 0), 0);
         drain(f);
