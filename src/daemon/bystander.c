@@ -16,7 +16,7 @@
 
 #define BYSTANDERS_MAX 512
 #define SLOW_USEC (10 * USEC_PER_SEC)
-#define LOOK_PART 20 /* looking at them is never more than this part of the guard's time */
+#define LOOK_PART 20 /* looking at them costs no more than this part of a CPU */
 #define LIMITS_USEC (30 * USEC_PER_SEC)
 #define STALL_PERMYRIAD 300 /* of the host: something is going on */
 #define ACTIVE_CPU_PERMYRIAD 50 /* of one CPU */
@@ -139,6 +139,7 @@ static bool stalls(const Guard *g) {
 void bystander_beat(Guard *g, usec_t now) {
         Judging *j = g->judging;
         bool memory = g->measure->host_rates.v[RATE_MEMORY_SOME] > 0;
+        usec_t cpu = guard_cpu_clock();
         LeasesStats stats = {};
         size_t i = 0;
         Bystander *b;
@@ -159,7 +160,7 @@ void bystander_beat(Guard *g, usec_t now) {
                              : group_files,
                      now);
         }
-        j->bystanders_took = guard_clock() - now;
+        j->bystanders_took = guard_cpu_clock() - cpu;
 }
 
 void bystander_refresh(Guard *g, usec_t age) {

@@ -200,12 +200,16 @@ static int on_work(sd_event_source *s, void *user) {
         return 0;
 }
 
-usec_t guard_clock(void) {
+static usec_t clock_now(clockid_t clock) {
         struct timespec ts;
 
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        (void)clock_gettime(clock, &ts);
         return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
 }
+
+usec_t guard_clock(void) { return clock_now(CLOCK_MONOTONIC); }
+
+usec_t guard_cpu_clock(void) { return clock_now(CLOCK_THREAD_CPUTIME_ID); }
 
 static void settle(Guard *g, usec_t now) {
         size_t pending = names_n_pending(g->names);

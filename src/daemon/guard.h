@@ -294,6 +294,7 @@ static inline usec_t guard_now(const Guard *g) {
 }
 static inline const Policy *guard_policy(const Guard *g) { return g->loaded->policy; }
 uint64_t guard_realtime(void);
+usec_t guard_cpu_clock(void); /* what the loop's own thread has used: a cost, however busy the host is */
 usec_t guard_clock(void); /* monotonic, really now; guard_now() is when this turn of the loop began */
 CeilingEnv guard_env(Guard *g);
 

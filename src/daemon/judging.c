@@ -23,9 +23,10 @@
 /* After that the judge forgets it, unless it holds something back, or has killed in it. */
 #define FORGET_USEC (60 * USEC_PER_SEC)
 /* Under a lasting stall triggers fire many times a second; nothing is to be seen so soon after the last time. */
-#define STEP_MIN_USEC (100 * USEC_PER_MSEC)
-/* Judging is never more than this part of the guard's time, but once a second it is done in any case. */
-#define STEP_PART 10
+#define STEP_MIN_USEC (50 * USEC_PER_MSEC)
+/* In the long run judging costs this part of a CPU at most, but once a second it is done in any case. */
+#define STEPS_PART 10
+#define STEPS_BURST (100 * USEC_PER_MSEC)
 #define STEP_MAX_USEC (USEC_PER_SEC - USEC_PER_SEC / 8)
 #define RECORDS_MAX 512
 #define RESERVED_PIDS 300 /* kernel/pid.c */
@@ -573,17 +574,22 @@ void judging_acted(Guard *g, Target *t, const Act *a, int result) {
                 }
 }
 
+/* Once a second in any case; in between as often as it is worth it. */
+static bool step_due(Judging *j, usec_t now) {
+        usec_t since = now - j->step_at;
+
+        return since >= STEP_MAX_USEC ||
+               (since >= STEP_MIN_USEC && allowance_has(&j->steps, now, STEPS_PART, STEPS_BURST));
+}
+
 void judging_step(Guard *g) {
         static Verdict verdicts[VERDICTS_MAX];
         Judging *j = g->judging;
-        usec_t seen = guard_clock();
+        usec_t seen = guard_clock(), cpu = guard_cpu_clock();
         JudgeOps ops;
         unsigned n;
 
-        if (!j || !g->settled || j->stepping ||
-            (seen - j->step_at <
-                     MIN_OF(MAX_OF(STEP_MIN_USEC, j->step_took * STEP_PART), (usec_t)STEP_MAX_USEC) &&
-             !g->paused))
+        if (!j || !g->settled || j->stepping || (!g->paused && !step_due(j, seen)))
                 return;
         j->stepping = true;
         measure_host(g, HOST_AGE_USEC);
@@ -611,7 +617,7 @@ void judging_step(Guard *g) {
         if (j->host_memory.harm[RESOURCE_PIDS].class == HARM_EXTERNAL && j->host_memory.tasks_per_sec > 0)
                 triggers_search(g);
         j->step_at = guard_clock();
-        j->step_took = j->step_at - seen;
+        allowance_spend(&j->steps, guard_cpu_clock() - cpu);
         j->stepping = false;
 }
 

@@ -8,6 +8,7 @@
  */
 
 #include "act.h"
+#include "allowance.h"
 #include "incident.h"
 #include "judge.h"
 #include "leases.h"
@@ -83,8 +84,8 @@ typedef struct Judging {
         uint64_t n_scenes;
         Scene scene; /* of the step under way, or the last one */
         PartyMemory host_memory;
-        usec_t bystanders_at, bystanders_took; /* they were looked at, for so long */
-        usec_t step_took;
+        usec_t bystanders_at, bystanders_took; /* they were looked at; what that cost of CPU time */
+        Allowance steps;
         bool stepping;
         LimitSet scratch, now; /* preallocated: for acting without memory */
         Buf text;

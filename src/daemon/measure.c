@@ -31,8 +31,10 @@
 /* A directory with fewer children is not worth a look of its own. */
 #define PARENT_CHILDREN_MIN 8
 #define SWEEP_PROBES 64
-#define SWEEPS_MAX 5
-#define SWEEP_EARN_USEC (3 * USEC_PER_SEC)
+/* Looking out of turn is at most this part of the time, in the long run; CPU time, so that a busy host does not make us blind. */
+#define SWEEPS_PART 20
+#define SWEEPS_BURST (200 * USEC_PER_MSEC)
+#define SWEEP_LEAST USEC_PER_MSEC
 #define SWEEP_AGE (2 * USEC_PER_SEC)
 #define SEARCH_USEC (200 * USEC_PER_MSEC)
 #define SWEEP_BACKOFF_MAX 16
@@ -336,7 +338,7 @@ static void next_round(Guard *g) {
 static int on_measure(sd_event_source *s, void *user) {
         Guard *g = user;
         Measure *m = g->measure;
-        usec_t now = guard_clock();
+        usec_t now = guard_clock(), cpu = guard_cpu_clock();
         size_t looks = 0;
         Target *t;
 
@@ -365,8 +367,12 @@ static int on_measure(sd_event_source *s, void *user) {
                 looks++;
         }
         (void)sd_event_source_set_enabled(s, m->round < ROUND_DONE ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-        if (m->round == ROUND_DONE)
+        if (m->swept)
+                allowance_spend(&m->sweeps, guard_cpu_clock() - cpu);
+        if (m->round == ROUND_DONE) {
+                m->swept = false;
                 judging_step(g);
+        }
         return 0;
 }
 
@@ -448,27 +454,17 @@ void measure_wake(Guard *g, Target *t, TierWhy why) {
         measure_due_now(g);
 }
 
-/* The kernel says again and again that somebody stalls; the beat looks at all who are hot anyway, once a second. */
-static bool may_sweep(Measure *m, usec_t now) {
-        usec_t earned = (now - m->sweeps_at) / SWEEP_EARN_USEC;
-
-        if (earned > 0) {
-                m->sweeps_left = (unsigned)MIN_OF(m->sweeps_left + earned, (uint64_t)SWEEPS_MAX);
-                m->sweeps_at = now;
-        }
-        if (m->sweeps_left == 0)
-                return false;
-        m->sweeps_left--;
-        return true;
-}
-
 void measure_sweep(Guard *g) {
+        Measure *measure = g->measure;
         usec_t now = guard_clock();
         size_t i = 0, probes = 0;
         Target *t;
 
-        if (!may_sweep(g->measure, now))
+        /* The kernel says again and again that somebody stalls; the beat looks at all who are hot anyway, once a second. */
+        if (!allowance_has(&measure->sweeps, now, SWEEPS_PART, SWEEPS_BURST))
                 return;
+        allowance_spend(&measure->sweeps, SWEEP_LEAST);
+        measure->swept = true;
         while ((t = map_next(&g->targets, &i))) {
                 Measured *m = &t->m;
 

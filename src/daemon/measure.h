@@ -7,6 +7,7 @@
  * ledgers.c keeps the tenants' books. Included by guard.h.
  */
 
+#include "allowance.h"
 #include "baseline.h"
 #include "bookfile.h"
 #include "demand.h"
@@ -127,8 +128,8 @@ typedef struct Measure {
         bool settled; /* what appears from now on was born under our eyes */
         bool psi_told, fds_told, tree_told, books_told, triggers_told; /* said once */
         /* Looks out of turn, at everybody hot: some at once when a stall begins, few while it lasts. */
-        unsigned sweeps_left;
-        usec_t sweeps_at;
+        Allowance sweeps;
+        bool swept; /* and looks since then are on its account */
         sd_event_source *follow; /* looks once more, soon after a trigger */
         unsigned follows;
         bool search; /* then at everybody */

@@ -20,7 +20,7 @@
 #define HOST_STALL_PERMYRIAD 1000
 /* The kernel fires once a window at most, and mostly before a stall is long enough to be harm: so after it has fired it is
  * looked once more, and again. */
-#define FOLLOWS 3
+#define FOLLOWS 6
 #define FOLLOW_USEC (120 * USEC_PER_MSEC)
 
 enum { OF_HOST, OF_SLICES, OF_CONTAINERS };

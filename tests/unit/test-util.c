@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "allowance.h"
 #include "buf.h"
 #include "bytes.h"
 #include "fdio.h"
@@ -35,6 +36,62 @@ static void seed_random(void) {
 
         random_state = s ? (uint64_t)atoll(s) : UINT64_C(0x2545f4914f6cdd1d);
         print_message("SEED=%llu\n", (unsigned long long)random_state);
+}
+
+/* ---- allowance ---- */
+
+static void test_allowance(void **state) {
+        Allowance a = {};
+
+        (void)state;
+        /* A burst at once, of costs that are not known before. */
+        assert_true(allowance_has(&a, 1000000, 10, 200));
+        allowance_spend(&a, 150);
+        assert_true(allowance_has(&a, 1000000, 10, 200));
+        allowance_spend(&a, 100);
+        assert_false(allowance_has(&a, 1000000, 10, 200));
+        /* 50 too many: paid back by the tenth part of time, however often one asks meanwhile */
+        for (uint64_t now = 1000001; now <= 1000509; now++)
+                assert_false(allowance_has(&a, now, 10, 200));
+        assert_true(allowance_has(&a, 1000510, 10, 200));
+        /* rest pays back all, but saves up nothing */
+        assert_true(allowance_has(&a, 90000000, 10, 200));
+        allowance_spend(&a, 199);
+        assert_true(allowance_has(&a, 90000000, 10, 200));
+        allowance_spend(&a, 1);
+        assert_false(allowance_has(&a, 90000000, 10, 200));
+        /* time that goes back pays nothing, costs that make no sense are a lot */
+        assert_false(allowance_has(&a, 5, 10, 200));
+        allowance_spend(&a, UINT64_MAX);
+        allowance_spend(&a, UINT64_MAX);
+        assert_false(allowance_has(&a, UINT64_MAX, 10, 200));
+        assert_true(allowance_has(&a, UINT64_MAX, 1, UINT64_MAX));
+}
+
+/* Whatever the work costs, in the long run it takes its part of the time, and one burst and one cost at most beyond. */
+static void test_allowance_random(void **state) {
+        (void)state;
+        seed_random();
+        for (unsigned round = 0; round < 200; round++) {
+                Allowance a = {};
+                uint64_t now = next_random() % 1000, begin = now, used = 0, dearest = 0;
+                unsigned part = 1 + (unsigned)(next_random() % 30);
+                uint64_t burst = 1 + next_random() % 5000, top = 1 + next_random() % 20000;
+
+                (void)allowance_has(&a, now, part, burst);
+                for (unsigned i = 0; i < 2000; i++) {
+                        uint64_t cost = next_random() % top;
+
+                        now += next_random() % 3000;
+                        if (!allowance_has(&a, now, part, burst))
+                                continue;
+                        allowance_spend(&a, cost);
+                        used += cost;
+                        dearest = cost > dearest ? cost : dearest;
+                        assert_true(used <= (now - begin) / part + burst + dearest);
+                }
+                assert_true(used > 0 || top == 1);
+        }
 }
 
 /* ---- num ---- */
@@ -640,6 +697,8 @@ static void test_macros(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_allowance),
+                cmocka_unit_test(test_allowance_random),
                 cmocka_unit_test(test_num_parse),
                 cmocka_unit_test(test_num_scan),
                 cmocka_unit_test(test_num_hex),
