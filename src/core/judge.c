@@ -21,6 +21,8 @@
 #include "num.h"
 
 #define TELL_AGAIN (60 * USEC_PER_SEC)
+#define TELL_AFTER USEC_PER_SEC
+#define TELL_GAP (3 * USEC_PER_SEC)
 
 int judge_new(uint32_t max_parties, Judge **ret) {
         _cleanup_(cleanup_judge_free) Judge *j = calloc(1, sizeof(*j));
@@ -133,12 +135,33 @@ static ActWhy why_nobody(BlameWhy outcome) {
         }
 }
 
+/* The next look may find otherwise: whose cgroup has not been looked at yet, his use is "the kernel's" until then. */
+static bool is_found_again(Judge *j, Resource r, BlameWhy outcome, usec_t now) {
+        usec_t *since = &j->found_since[r][outcome], *at = &j->found_at[r][outcome];
+
+        if (*at == 0 || now - *at > TELL_GAP)
+                *since = now;
+        *at = now;
+        return now - *since >= TELL_AFTER;
+}
+
+/* Somebody takes too little to matter because he is held back. */
+static bool is_held_already(const JudgeStep *t, const JudgeGroup *g) {
+        if (g->blame.outcome != BLAME_SMALL && g->blame.outcome != BLAME_ENTITLED)
+                return false;
+        for (uint32_t i = 0; i < t->scene->n; i++)
+                if (t->scene->parties[i].memory->ladders[g->resource].rung >= RUNG_THROTTLE)
+                        return true;
+        return false;
+}
+
 static void tell_nobody(JudgeStep *t, const JudgeGroup *g) {
         BlameWhy outcome = g->blame.outcome;
         usec_t *told_at;
         Verdict *v;
 
-        if (g->told || (unsigned)outcome >= _BLAME_MAX)
+        if (g->told || (unsigned)outcome >= _BLAME_MAX ||
+            !is_found_again(t->judge, g->resource, outcome, t->scene->now))
                 return;
         told_at = &t->judge->told_at[g->resource][outcome];
         if (*told_at != 0 && t->scene->now - *told_at < TELL_AGAIN)
@@ -255,6 +278,7 @@ unsigned judge_step(Judge *j, const JudgeOps *ops, const Scene *scene, Verdict r
                 judge_run_group(&t, &j->groups[i]);
         judge_run_holders(&t);
         for (unsigned i = 0; i < t.n_groups; i++) {
+                j->groups[i].told = j->groups[i].told || is_held_already(&t, &j->groups[i]);
                 note_outcome(&t, &j->groups[i]);
                 if (!s.paused)
                         tell_nobody(&t, &j->groups[i]);

@@ -57,6 +57,8 @@ typedef struct Judge {
         uint32_t *order; /* scratch: parties by id */
         struct JudgeGroup *groups; /* scratch */
         usec_t told_at[_RESOURCE_MAX][_BLAME_MAX]; /* that nobody is held back, and why */
+        usec_t found_since[_RESOURCE_MAX][_BLAME_MAX],
+                found_at[_RESOURCE_MAX][_BLAME_MAX]; /* the same, told or not */
         uint64_t n_steps;
 } Judge;
 

@@ -736,6 +736,90 @@ static void test_mixed(void **state) {
         assert_int_equal(told, 1);
 }
 
+/*
+ * Use that no cgroup explains is told once it is seen again, for its cgroup may only not have been looked at; where the next
+ * look explains it, that is not told at all.
+ */
+static void test_unexplained(void **state) {
+        static const struct { unsigned seconds, told; } rows[] = { { 1, 0 }, { 20, 1 } };
+
+        (void)state;
+        for (size_t row = 0; row < ARRAY_SIZE(rows); row++) {
+                static Verdict verdicts[VERDICTS_MAX];
+                _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
+                _cleanup_(cleanup_judge_free) Judge *j = NULL;
+                uint32_t p = kit_add(k, KIT_HOST, PARTY_CONTAINER, "web");
+                unsigned found = 0, told = 0;
+
+                assert_int_equal(judge_new(KIT_MAX, &j), 0);
+                k->settings[p].cpu_guarantee = 2 * S;
+                kit_cpu(k, KIT_HOST, 3900000);
+                kit_cpu(k, p, 100000);
+                kit_stall(k, p, RESOURCE_CPU, 6000);
+                for (unsigned i = 0; i < 60 && found < rows[row].seconds; i++) {
+                        unsigned n = kit_step(k, j, verdicts);
+
+                        found += k->parties[p].memory->harm[RESOURCE_CPU].class == HARM_EXTERNAL;
+                        for (unsigned v = 0; v < n; v++)
+                                told += verdicts[v].blame.outcome == BLAME_KERNEL;
+                }
+                assert_int_equal(found, rows[row].seconds);
+                assert_int_equal(told, rows[row].told);
+        }
+}
+
+/* Who is held back takes too little to matter: that is no news, and `why` says that he is held back. */
+static void test_held_already(void **state) {
+        static const struct {
+                LadderRung rung;
+                unsigned told;
+                const char *says;
+        } rows[] = {
+                { RUNG_NONE, 1, "but nobody is held back" },
+                { RUNG_THROTTLE, 0, "whoever does it is being held back" },
+        };
+
+        (void)state;
+        for (size_t row = 0; row < ARRAY_SIZE(rows); row++) {
+                static Verdict verdicts[VERDICTS_MAX];
+                _cleanup_buf_ Buf said = BUF_INIT;
+                _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
+                _cleanup_(cleanup_judge_free) Judge *j = NULL;
+                uint32_t p = kit_add(k, KIT_HOST, PARTY_CONTAINER, "web"),
+                         hog = kit_add(k, KIT_HOST, PARTY_CONTAINER, "hog");
+                unsigned told = 0;
+
+                assert_int_equal(judge_new(KIT_MAX, &j), 0);
+                k->settings[p].cpu_guarantee = S;
+                kit_cpu(k, p, 100000);
+                kit_cpu(k, hog, 950000);
+                for (unsigned i = 0; i < 3; i++)
+                        kit_cpu(k, kit_add(k, KIT_HOST, PARTY_CONTAINER, "fair"), 950000);
+                kit_stall(k, p, RESOURCE_CPU, 6000);
+                for (unsigned i = 0; i < 30; i++) {
+                        unsigned n;
+
+                        k->parties[hog].memory->ladders[RESOURCE_CPU] = (Ladder){
+                                .rung = rows[row].rung,
+                                .levers[LEVER_CPU] = { .on = rows[row].rung == RUNG_THROTTLE,
+                                                       .n = 1,
+                                                       .values[0] = { .knob.limit = LIMIT_CPU_QUOTA,
+                                                                      .value = S },
+                                                       .begin[0] = 4 * S },
+                                .since = k->scene.now,
+                                .step_at = k->scene.now,
+                                .harm_at = k->scene.now,
+                        };
+                        n = kit_step(k, j, verdicts);
+                        for (unsigned v = 0; v < n; v++)
+                                told += verdicts[v].act.kind == ACT_NOTIFY && verdicts[v].culprit == NO_PARTY;
+                }
+                assert_int_equal(told, rows[row].told);
+                judge_explain(k->parties[p].memory, RESOURCE_CPU, "web", &said);
+                assert_non_null(strstr(buf_str(&said), rows[row].says));
+        }
+}
+
 /* Two disks, two victims, two culprits; as far as there is room for them. */
 static void test_disks(void **state) {
         static const struct {
@@ -866,7 +950,8 @@ int main(void) {
                 cmocka_unit_test(test_storm),        cmocka_unit_test(test_observe),
                 cmocka_unit_test(test_off),          cmocka_unit_test(test_interrupted),
                 cmocka_unit_test(test_restart),      cmocka_unit_test(test_restart_loop),
-                cmocka_unit_test(test_refused),      cmocka_unit_test(test_mixed),
+                cmocka_unit_test(test_refused),      cmocka_unit_test(test_unexplained),
+                cmocka_unit_test(test_held_already), cmocka_unit_test(test_mixed),
                 cmocka_unit_test(test_disks),        cmocka_unit_test(test_our_doing),
                 cmocka_unit_test(test_record),
         };
