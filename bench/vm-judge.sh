@@ -247,6 +247,7 @@ tell() {  # ID: what was seen, while the bench goes on
 	done
 	echo "# $1: killed ${GOT[killed-$1]}; CPU ${GOT[cpu-$1]:--} µs; first ${GOT[when-$1]:--} µs; all writes:" >&2
 	sed "s,^,#   ,; s,$CGROOT/tenant.slice/tenant-hog.slice/,," "$LOADS/$watch" >&2
+	[ "${1##*-}" != bailiffd ] || bailiffctl why "${LOAD_CG[$victim]##*/}" 2>&1 | sed 's,^,#   why: ,' >&2
 }
 
 # ---- the table

@@ -1,11 +1,13 @@
 #!/bin/bash
 # What it costs to look at many containers: bailiff's way beside a floor and beside the usual way, for the
-# first 100, 1,000 and all 3,000 of them; then the guard itself, with 3,000 and 1,000, 50 of them busy.
+# first 100, 1,000 and all 3,000 of them; then the guard itself, with 3,000 and 1,000, 50 of them busy, on a calm host and
+# on one whose CPUs are all taken, so that everybody waits and there is something to judge.
 # The ratios are the result: absolute times are those of an emulated CPU on a busy host.
 #
 #   many.slice/docker-<64 hex>.scope    the containers, see tests/vm/prep/many.sh
 #   bench                               who measures
 #   bailiff.slice/bailiffd.service      the guard
+#   spin                                who takes all CPUs
 #
 # ./dev bench vm-sampling prints Markdown rows, for the README's "Measured". What the modes are: bench/sampling.c.
 #
@@ -37,18 +39,31 @@ measure() {  # VERB... : runs in the cgroup bench, its lines go into GOT
 	done < <(in_cgroup bench $BIN/sampling "$@")
 }
 
-measure_guard() {  # N: so many containers are there
+measure_guard_rounds() {  # WHAT
 	local round cpu
-	echo "# $1: bailiffd" >&2
-	guard_start_settled
-	busy_start "$1" $(($1 / GUARD_BUSY))
-	nap $GUARD_SETTLES  # the new ones become cold, the busy ones hot
 	for ((round = 0; round < GUARD_ROUNDS; round++)); do
 		cpu=$(cpu_usec bailiff.slice/bailiffd.service)
 		nap $GUARD_SECONDS
 		cpu=$(($(cpu_usec bailiff.slice/bailiffd.service) - cpu))
-		((${GOT[guard-cpu-$1]:-cpu} < cpu)) || GOT[guard-cpu-$1]=$cpu
+		((${GOT[$1]:-cpu} < cpu)) || GOT[$1]=$cpu
 	done
+}
+
+measure_guard() {  # N: so many containers are there
+	local pids=() i
+	echo "# $1: bailiffd" >&2
+	guard_start_settled
+	busy_start "$1" $(($1 / GUARD_BUSY))
+	nap $GUARD_SETTLES  # the new ones become cold, the busy ones hot
+	measure_guard_rounds "guard-cpu-$1"
+	for ((i = 0; i <= $(nproc); i++)); do
+		in_cgroup spin timeout 300 bash -c 'while :; do :; done' &
+		pids+=($!)
+	done
+	nap $GUARD_SETTLES
+	measure_guard_rounds "guard-taken-$1"
+	kill "${pids[@]}"
+	wait "${pids[@]}" || :
 	GOT[guard-rss-$1]=$(guard_rss)
 	GOT[guard-kernel-$1]=$(cg_key bailiff.slice/bailiffd.service memory.stat kernel)
 	busy_stop
@@ -89,10 +104,12 @@ guard_usual() {
 	[ -n "${GOT[guard-cpu-$1]:-}" ] || { echo -; return; }
 	ratio "${GOT[guard-cpu-$1]}" $((${GOT[usual-$1]} * GUARD_SECONDS)) 3
 }
-guard_percent() {
-	[ -n "${GOT[guard-cpu-$1]:-}" ] || { echo -; return; }
-	echo "$(ratio $((${GOT[guard-cpu-$1]} * 100)) $((GUARD_SECONDS * 1000000)) 1) %"
+percent() {  # WHAT: of one CPU
+	[ -n "${GOT[$1]:-}" ] || { echo -; return; }
+	echo "$(ratio $((${GOT[$1]} * 100)) $((GUARD_SECONDS * 1000000)) 1) %"
 }
+guard_percent() { percent "guard-cpu-$1"; }
+taken_percent() { percent "guard-taken-$1"; }
 guard_memory() {
 	[ -n "${GOT[guard-rss-$1]:-}" ] || { echo -; return; }
 	echo "$(mib "${GOT[guard-rss-$1]}"), $(mib "${GOT[guard-kernel-$1]}") MiB"
@@ -114,13 +131,14 @@ table() {
 	row "the same: sweep" sweep_memory
 	row "bailiffd, $GUARD_BUSY busy: CPU a second / nine files by path of all" guard_usual
 	row "the same, of one emulated CPU" guard_percent
+	row "the same, with all CPUs taken by others" taken_percent
 	row "bailiffd: RSS and its service's kernel memory" guard_memory
 }
 
 # ---- the run
 
 need_programs
-mkdir $CGROOT/bench
+mkdir $CGROOT/bench $CGROOT/spin
 for n in "${SIZES[@]}"; do
 	echo "# $n: floor, usual, hot, full" >&2
 	measure compare $MANY "$n" "${PASSES[$n]}"
