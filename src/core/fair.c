@@ -21,6 +21,7 @@
  * IO is divided in the same way on each disk that is the main one of somebody. An operation costs a disk time beside that for its bytes:
  * as much as some more bytes (OP_BYTES). That is between what it is on flash (4 KiB) and on spinning disks (1 MiB), and only
  * parts of one disk are ever compared; where io.cost runs, it knows better. io.max is no part of this: bytes are not device time.
+ * Who waits and does nothing wants some of the busiest disk that is written to (fair_device_written()).
  *
  * All sums are integers and saturate; a level is found by bisection, so that the result does not depend on the order of siblings.
  */
@@ -329,6 +330,43 @@ bool fair_device_busy(const Scene *scene, dev_t dev, unsigned *ret_permyriad) {
         return true;
 }
 
+static bool is_written(const Party *p, dev_t dev) {
+        const SampleDevice *before = sample_io_find(p->io_before, dev), *now = sample_io_find(p->io_now, dev);
+
+        return before && now && (now->wbytes > before->wbytes || now->wios > before->wios);
+}
+
+bool fair_device_written(const Scene *scene, dev_t *ret_dev, unsigned *ret_permyriad) {
+        const Party *host = scene->parties;
+        bool known = false;
+        unsigned busy;
+
+        *ret_dev = 0;
+        *ret_permyriad = 0;
+        for (size_t i = 0; scene->n > 0 && host->io_now && i < host->io_now->n; i++) {
+                dev_t dev = host->io_now->devices[i].dev;
+
+                if (!fair_device_busy(scene, dev, &busy))
+                        continue;
+                known = true;
+                if (busy <= *ret_permyriad || !is_written(host, dev))
+                        continue;
+                *ret_permyriad = busy;
+                *ret_dev = dev;
+        }
+        return known;
+}
+
+static bool has_traffic(const Party *p) {
+        for (size_t i = 0; p->io_now && i < p->io_now->n; i++) {
+                Cost c = cost_on(p, p->io_now->devices[i].dev);
+
+                if (c.traffic > 0 || c.device_usec > 0)
+                        return true;
+        }
+        return false;
+}
+
 typedef struct Disk {
         dev_t dev;
         Cost all;
@@ -373,7 +411,8 @@ static size_t collect_disks(const Scene *scene, Disk *disks) {
         return n;
 }
 
-static void fair_disk(const Scene *scene, FairShare *all, const Disk *disk) {
+/* written: for who only waits. */
+static void fair_disk(const Scene *scene, FairShare *all, const Disk *disk, bool written) {
         for (uint32_t i = 0; i < scene->n; i++) {
                 const Party *p = &scene->parties[i];
                 FairShare *f = &all[i];
@@ -381,7 +420,7 @@ static void fair_disk(const Scene *scene, FairShare *all, const Disk *disk) {
 
                 f->work.low = 0;
                 f->work.used = is_worker(p) ? cost_part(cost_on(p, disk->dev), disk->all) : 0;
-                if (f->work.used > 0 && may_want(p, f))
+                if (may_want(p, f) && (f->work.used > 0 || (written && !has_traffic(p))))
                         (void)window_share(&p->memory->window, SAMPLE_IO_SOME, width_of(p), &some);
                 f->work.high = MIN_OF(f->work.used + some, (uint64_t)PERMYRIAD);
         }
@@ -400,9 +439,12 @@ static void fair_disk(const Scene *scene, FairShare *all, const Disk *disk) {
 static void fair_io(const Scene *scene, FairShare *all) {
         Disk disks[DISKS_MAX];
         size_t n = collect_disks(scene, disks);
+        unsigned busy;
+        dev_t written;
 
+        (void)fair_device_written(scene, &written, &busy);
         for (size_t d = 0; d < n; d++)
-                fair_disk(scene, all, &disks[d]);
+                fair_disk(scene, all, &disks[d], disks[d].dev == written);
         for (uint32_t i = scene->n; i-- > 0;) {
                 const Party *p = &scene->parties[i];
                 uint32_t above = party_above(scene, i);

@@ -89,15 +89,12 @@ static bool near_io_max(const HarmCase *c, bool *unknown) {
         return false;
 }
 
-static uint64_t traffic(const Party *p, dev_t dev, bool writes) {
+static uint64_t traffic(const Party *p, dev_t dev) {
         uint64_t v, sum = 0;
 
-        for (Limit l = LIMIT_IO_READ_BANDWIDTH_MAX; l <= LIMIT_IO_WRITE_IOPS_MAX; l++) {
-                if (writes && l != LIMIT_IO_WRITE_BANDWIDTH_MAX && l != LIMIT_IO_WRITE_IOPS_MAX)
-                        continue;
+        for (Limit l = LIMIT_IO_READ_BANDWIDTH_MAX; l <= LIMIT_IO_WRITE_IOPS_MAX; l++)
                 if (io_rate(p, l, dev, &v))
                         sum = num_add_sat(sum, v);
-        }
         return sum;
 }
 
@@ -118,14 +115,13 @@ typedef struct Device {
  * busiest that is written to. False: it is not known how busy those are.
  */
 static bool find_device(const HarmCase *c, Device *ret) {
-        const SampleIo *host = c->scene->parties[0].io_now;
         bool uses = false, known = false;
         Device best = {};
 
         for (size_t i = 0; c->party->io_now && i < c->party->io_now->n; i++) {
                 Device d = { .dev = c->party->io_now->devices[i].dev };
 
-                if (traffic(c->party, d.dev, false) == 0)
+                if (traffic(c->party, d.dev) == 0)
                         continue;
                 uses = true;
                 if (!fair_device_busy(c->scene, d.dev, &d.busy))
@@ -140,15 +136,8 @@ static bool find_device(const HarmCase *c, Device *ret) {
                 if (best.busy < HARM_DEVICE_BUSY || d.part > best.part)
                         best = d;
         }
-        for (size_t i = 0; !uses && host && i < host->n; i++) {
-                Device d = { .dev = host->devices[i].dev };
-
-                if (!fair_device_busy(c->scene, d.dev, &d.busy))
-                        continue;
-                known = true;
-                if (d.busy > best.busy && traffic(&c->scene->parties[0], d.dev, true) > 0)
-                        best = d;
-        }
+        if (!uses)
+                known = fair_device_written(c->scene, &best.dev, &best.busy);
         *ret = best;
         return known;
 }

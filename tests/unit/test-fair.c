@@ -327,6 +327,47 @@ static void test_io(void **state) {
         assert_false(fair_device_busy(&k->scene, KIT_DISK, &busy));
 }
 
+/* Who only waits (for a journal, or for pages that the kernel puts down to a cgroup of the past) wants some of the busiest
+ * disk that is written to; not of another, and not who has traffic of its own. */
+static void test_waiter(void **state) {
+        static const struct {
+                SampleDevice hog, db; /* db's: on the other disk */
+                unsigned stall, other_busy;
+                uint64_t entitled; /* the hog's */
+        } rows[] = {
+                { { .wios = 100 }, {}, 3000, 0, 7000 },
+                { { .wbytes = KIT_M }, {}, 9000, 0, 5000 },
+                { { .wios = 100 }, {}, 0, 0, 10000 },
+                { { .rios = 100, .rbytes = KIT_M }, {}, 3000, 0, 10000 },
+                { { .wios = 100 }, { .wios = 1 }, 3000, 0, 10000 },
+                { { .wios = 100 }, {}, 3000, 9500, 7000 }, /* busier, but nobody writes there */
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_kit_ Kit *k = kit_new(2, 8 * KIT_G);
+                uint32_t hog = kit_add(k, KIT_HOST, PARTY_CONTAINER, "hog");
+                uint32_t db = kit_add(k, KIT_HOST, PARTY_CONTAINER, "db");
+                unsigned busy;
+                dev_t dev;
+
+                assert_false(fair_device_written(&k->scene, &dev, &busy));
+                kit_io(k, hog, KIT_DISK, rows[i].hog);
+                if (rows[i].db.wios > 0)
+                        kit_io(k, db, KIT_DISK + 16, rows[i].db);
+                kit_busy(k, KIT_DISK, 9000);
+                kit_busy(k, KIT_DISK + 32, rows[i].other_busy);
+                kit_stall(k, hog, RESOURCE_IO, 9900);
+                kit_stall(k, db, RESOURCE_IO, rows[i].stall);
+                kit_run(k, 15 * USEC_PER_SEC);
+                compute(k);
+                assert_true(fair_device_written(&k->scene, &dev, &busy));
+                assert_int_equal(dev, rows[i].hog.rios > 0 ? 0 : KIT_DISK);
+                assert_int_equal(busy, rows[i].hog.rios > 0 ? 0 : 9000);
+                check("waiter", (uint32_t)i, k->fair[hog].io_entitled, rows[i].entitled);
+        }
+}
+
 /* Traffic of a container inside of a service is the service's, too: it counts once. */
 static void test_nested(void **state) {
         _cleanup_kit_ Kit *k = kit_new(2, 8 * KIT_G);
@@ -543,9 +584,9 @@ int main(void) {
                 cmocka_unit_test(test_cpu),        cmocka_unit_test(test_tenant),
                 cmocka_unit_test(test_unmeasured), cmocka_unit_test(test_just_now),
                 cmocka_unit_test(test_frozen),     cmocka_unit_test(test_io),
-                cmocka_unit_test(test_nested),     cmocka_unit_test(test_memory),
-                cmocka_unit_test(test_random),     cmocka_unit_test(test_hostile),
-                cmocka_unit_test(test_disks),
+                cmocka_unit_test(test_waiter),     cmocka_unit_test(test_nested),
+                cmocka_unit_test(test_memory),     cmocka_unit_test(test_random),
+                cmocka_unit_test(test_hostile),    cmocka_unit_test(test_disks),
         };
 
         random_state = UINT64_C(0x2545f4914f6cdd1d);
