@@ -205,7 +205,7 @@ static int guard_account(Guard *g, Watched *w, const Sample *before, uint32_t fi
         book_account(&w->book, before, &w->now, false);
         guard_learn(w, files);
         tier_step(&w->tier, before, &w->now, files, w->id);
-        return history_append(g->history, w->index, &w->now, UINT64_MAX, realtime);
+        return history_append(g->history, w->index, &w->now, SAMPLE_ALL, realtime);
 }
 
 static int guard_look(Guard *g, Watched *w, uint32_t files, bool keep, usec_t now, uint64_t realtime) {

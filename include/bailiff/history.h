@@ -6,7 +6,7 @@
  * records that the guard appends to and hands out from a cursor, and that top,
  * usage and the exporter read.
  *
- * An export, version 1. Numbers are LEB128 varints unless said; "delta" is zigzag-coded:
+ * An export, version 2. Numbers are LEB128 varints unless said; "delta" is zigzag-coded:
  *
  *   header       HistoryHeader, 72 bytes, little-endian
  *   definitions  n_definitions times: index, kind, cgroup id, since realtime µs, tenant, name, cgroup path (each length +
@@ -22,9 +22,11 @@
  *     4 GONE     deltas of index and ms as above: the cgroup ended
  *     ≥ 64       length, as many bytes: skipped by whoever does not know it
  *
- * A mask is a byte that says which of its eight bytes are not 0 (lowest: bits 0 to 7), and those. Deltas are modulo
+ * A mask is a number that says which of its sixteen bytes are not 0 (lowest: bits 0 to 7), and those. Deltas are modulo
  * 2^64. That of a field in pages is 1 more than the zigzag-coded number of 4096 bytes, or, where it is no multiple
  * of those, a 0 and then as any other. Fields that a reader does not know it reads and leaves out.
+ *
+ * Version 1 had masks of eight bytes, and a whole byte where that number is now; it is read, too.
  *
  * An index is never used again in the life of a guard. A cursor is a position in the stream since the guard
  * started, always at the beginning of a record. An export begins right at the cursor asked for (the reader has the
@@ -35,7 +37,7 @@
 #include "sample.h"
 
 #define HISTORY_MAGIC "bailhist"
-#define HISTORY_VERSION 1
+#define HISTORY_VERSION 2
 #define HISTORY_SPAN_USEC (30 * 60 * USEC_PER_SEC)
 #define HISTORY_BYTES_MAX (8 * 1024 * 1024)
 #define HISTORY_TEXT_MAX 4095 /* longer names are cut */
@@ -83,7 +85,7 @@ int history_rename(History *h, uint32_t index, const HistoryWho *who);
  * chunk. Nothing changed is a few bytes and told all the same: "looked, the same". -ENOENT: no such index; -ENOMEM: not
  * recorded, counted. Both clocks at the time of the look: s->at and realtime.
  */
-int history_append(History *h, uint32_t index, const Sample *s, uint64_t fields, uint64_t realtime);
+int history_append(History *h, uint32_t index, const Sample *s, SampleMask fields, uint64_t realtime);
 /* It ended: a GONE record (told later where memory is short); no more of this index. */
 void history_remove(History *h, uint32_t index, usec_t now, uint64_t realtime);
 
@@ -112,7 +114,7 @@ typedef struct HistoryHandler {
         void (*define)(void *user, uint32_t index, const HistoryWho *who);
         /* The whole sample as it is now, with fields carried over from earlier records of the chunk; s->at is monotonic
          * µs. fields: those that this very record gave. Fields had in an earlier chunk only are not had. */
-        void (*sample)(void *user, uint32_t index, const Sample *s, uint64_t fields, uint64_t realtime);
+        void (*sample)(void *user, uint32_t index, const Sample *s, SampleMask fields, uint64_t realtime);
         void (*gone)(void *user, uint32_t index, uint64_t realtime);
         void *user;
 } HistoryHandler;

@@ -89,9 +89,18 @@ typedef enum SampleField {
         _SAMPLE_MAX,
         _SAMPLE_INVALID = -EINVAL,
 } SampleField;
-_Static_assert(_SAMPLE_MAX <= 64, "the have mask");
+/* Fields, as bits. */
+typedef unsigned __int128 SampleMask;
+_Static_assert(_SAMPLE_MAX < 128, "a mask has a bit for each");
 
-#define SAMPLE_BIT(f) (UINT64_C(1) << (f))
+#define SAMPLE_BIT(f) ((SampleMask)1 << (f))
+#define SAMPLE_ALL (SAMPLE_BIT(_SAMPLE_MAX) - 1)
+/* The lowest field of a mask that has one. */
+static inline SampleField sample_first(SampleMask mask) {
+        uint64_t low = (uint64_t)mask;
+
+        return (SampleField)(low ? __builtin_ctzll(low) : 64 + __builtin_ctzll((uint64_t)(mask >> 64)));
+}
 
 /* How a peak of an interval was found. */
 typedef enum PeakKind {
@@ -144,11 +153,11 @@ const SampleInfo *sample_info(SampleField f); /* f must be valid */
 SampleField sample_field_from_name(const char *name);
 const char *sample_file_name(SampleFile f); /* "cpu.stat" */
 /* The fields that a file gives, as bits. */
-uint64_t sample_file_fields(SampleFile f);
+SampleMask sample_file_fields(SampleFile f);
 
 typedef struct Sample {
         usec_t at; /* monotonic, when it was read */
-        uint64_t have; /* SAMPLE_BIT() */
+        SampleMask have; /* SAMPLE_BIT() */
         uint64_t v[_SAMPLE_MAX]; /* 0 where not had */
 } Sample;
 
@@ -158,7 +167,7 @@ static inline void sample_put(Sample *s, SampleField f, uint64_t v) {
         s->have |= SAMPLE_BIT(f);
 }
 /* Takes bits of `fields` away again; their values become 0. */
-void sample_clear(Sample *s, uint64_t fields);
+void sample_clear(Sample *s, SampleMask fields);
 /*
  * How much a counter grew from one sample to a later one. False: one of them does not have it, or it went back
  * (another life: the caller decides). *ret is untouched then.
@@ -208,5 +217,5 @@ typedef enum HostFile {
         _HOST_FILE_MAX,
 } HostFile;
 const char *host_file_name(HostFile f); /* below /proc: "pressure/cpu" */
-uint64_t host_file_fields(HostFile f); /* that it gives, as bits */
+SampleMask host_file_fields(HostFile f); /* that it gives, as bits */
 int sample_parse_host(HostFile f, const char *text, size_t len, Sample *s, SampleIo *io);

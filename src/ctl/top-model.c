@@ -148,7 +148,8 @@ static void rate_take(TopRate *r, const Sample *s, SampleField f, bool read) {
         r->at = s->at;
 }
 
-static void on_sample(void *user, uint32_t index, const Sample *sample, uint64_t fields, uint64_t realtime) {
+static void on_sample(void *user, uint32_t index, const Sample *sample, SampleMask fields,
+                      uint64_t realtime) {
         TopModel *m = user;
         TopSubject *s = map_get_u64(&m->subjects, index);
         const TopRate *periods, *throttled;

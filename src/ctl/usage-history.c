@@ -116,7 +116,8 @@ static void on_define(void *user, uint32_t index, const HistoryWho *who) {
                 w->error = -ENOMEM;
 }
 
-static void on_sample(void *user, uint32_t index, const Sample *sample, uint64_t fields, uint64_t realtime) {
+static void on_sample(void *user, uint32_t index, const Sample *sample, SampleMask fields,
+                      uint64_t realtime) {
         Window *w = user;
         Subject *s = map_get_u64(&w->by_index, index);
         bool born;

@@ -217,7 +217,7 @@ static void account(Guard *g, Target *t, const Sample *before, uint32_t files) {
         if (m->tier.level == TIER_COLD)
                 meter_cool(g->measure->meter, &m->meter);
         if (m->history != NO_HISTORY)
-                (void)history_append(g->measure->history, m->history, &m->last, UINT64_MAX, guard_realtime());
+                (void)history_append(g->measure->history, m->history, &m->last, SAMPLE_ALL, guard_realtime());
         ledgers_save(g, t);
 }
 
@@ -403,7 +403,7 @@ static void look_at_host(Guard *g, usec_t now) {
                 return;
         rates_feed(&m->host_rates, &m->host, SAMPLE_FILES_ALL);
         if (m->host_history != NO_HISTORY)
-                (void)history_append(m->history, m->host_history, &m->host, UINT64_MAX, guard_realtime());
+                (void)history_append(m->history, m->host_history, &m->host, SAMPLE_ALL, guard_realtime());
 }
 
 void measure_host(Guard *g, usec_t age) {

@@ -19,16 +19,16 @@ typedef enum HistoryRecord {
 } HistoryRecord;
 
 #define HISTORY_VARINT_MAX 10
-#define HISTORY_MASK_MAX 9
+#define HISTORY_MASK_BYTES 16
+#define HISTORY_MASK_MAX (3 + HISTORY_MASK_BYTES)
 #define HISTORY_PAGE 4096
-#define HISTORY_FIELDS_ALL (UINT64_MAX >> (64 - _SAMPLE_MAX))
 
 static inline uint64_t history_zigzag(uint64_t delta) { return delta << 1 ^ -(delta >> 63); }
 static inline uint64_t history_unzigzag(uint64_t z) { return z >> 1 ^ -(z & 1); }
 
 /* Takes the lowest bit out of *mask. */
-static inline SampleField history_next_field(uint64_t *mask) {
-        SampleField f = (SampleField)__builtin_ctzll(*mask);
+static inline SampleField history_next_field(SampleMask *mask) {
+        SampleField f = sample_first(*mask);
 
         *mask &= *mask - 1;
         return f;

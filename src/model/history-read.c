@@ -25,7 +25,7 @@
 typedef struct ReadSubject {
         uint32_t index;
         uint64_t serial; /* of the chunk that mask and sample are of */
-        uint64_t mask; /* of the last record */
+        SampleMask mask; /* of the last record */
         Sample *sample; /* NULL: none yet */
 } ReadSubject;
 
@@ -40,7 +40,7 @@ struct HistoryReader {
         uint64_t serial; /* of the chunk; 0: none yet */
         uint64_t realtime; /* its base */
         usec_t monotonic;
-        uint64_t paged; /* fields in pages */
+        SampleMask paged; /* fields in pages */
         uint64_t last_ms, last_index;
         Map subjects;
         Text *texts;
@@ -48,6 +48,7 @@ struct HistoryReader {
 
 typedef struct Input {
         const uint8_t *p, *end;
+        uint32_t version;
 } Input;
 
 /* ---- pieces ---- */
@@ -92,18 +93,25 @@ static int take_value(Input *in, bool paged, uint64_t *v) {
         return 0;
 }
 
-static int take_mask(Input *in, uint64_t *ret) {
-        uint64_t mask = 0, which;
-
+static int take_which(Input *in, uint64_t *ret) {
+        if (in->version > 1)
+                return take_varint(in, ret) < 0 || *ret >> HISTORY_MASK_BYTES ? -EBADMSG : 0;
         if (in->p == in->end)
                 return -EBADMSG;
-        for (which = *in->p++; which;) {
-                unsigned byte = (unsigned)__builtin_ctzll(which);
+        *ret = *in->p++;
+        return 0;
+}
 
-                which &= which - 1;
+static int take_mask(Input *in, SampleMask *ret) {
+        SampleMask mask = 0;
+        uint64_t which;
+
+        if (take_which(in, &which) < 0)
+                return -EBADMSG;
+        for (; which; which &= which - 1) {
                 if (in->p == in->end)
                         return -EBADMSG;
-                mask |= (uint64_t)*in->p++ << 8 * byte;
+                mask |= (SampleMask)*in->p++ << 8 * __builtin_ctzll(which);
         }
         *ret = mask;
         return 0;
@@ -222,7 +230,7 @@ static int read_subject(HistoryReader *r, Input *in, ReadSubject **ret) {
 /* Overflow wraps: nothing sensible is lost by it. */
 static uint64_t time_of(uint64_t base, uint64_t ms) { return base + ms * USEC_PER_MSEC; }
 
-static int read_values(const HistoryReader *r, Input *in, uint64_t mask, Sample *s) {
+static int read_values(const HistoryReader *r, Input *in, SampleMask mask, Sample *s) {
         while (mask) {
                 SampleField f = history_next_field(&mask);
                 uint64_t unknown = 0;
@@ -236,7 +244,7 @@ static int read_values(const HistoryReader *r, Input *in, uint64_t mask, Sample 
 }
 
 static int read_sample(HistoryReader *r, Input *in, bool with_less, const HistoryHandler *h) {
-        uint64_t mask, less = 0;
+        SampleMask mask, less = 0;
         ReadSubject *s;
         int k;
 
@@ -259,11 +267,11 @@ static int read_sample(HistoryReader *r, Input *in, bool with_less, const Histor
                 k = take_mask(in, &less);
         if (k < 0)
                 return k;
-        less &= HISTORY_FIELDS_ALL;
+        less &= SAMPLE_ALL;
         sample_clear(s->sample, less);
         s->sample->at = time_of(r->monotonic, r->last_ms);
         if (h->sample)
-                h->sample(h->user, s->index, s->sample, s->mask & HISTORY_FIELDS_ALL & ~less,
+                h->sample(h->user, s->index, s->sample, s->mask & SAMPLE_ALL & ~less,
                           time_of(r->realtime, r->last_ms));
         return 0;
 }
@@ -358,6 +366,7 @@ static int read_header(Input *in, HistoryHeader *ret) {
             ret->header_bytes > (size_t)(in->end - in->p) || ret->end < ret->begin)
                 return -EBADMSG;
         in->p += ret->header_bytes;
+        in->version = ret->version;
         return 0;
 }
 

@@ -39,8 +39,8 @@ _Static_assert(RECORD_MAX < CHUNK_STEP_MIN, "a step is enough for a record");
 typedef struct Subject {
         uint64_t defined_at, gone_at; /* cursors; gone_at UINT64_MAX: not told yet */
         uint64_t serial; /* of the chunk that mask, have and last are of */
-        uint64_t mask; /* of the last record */
-        uint64_t have;
+        SampleMask mask; /* of the last record */
+        SampleMask have;
         uint64_t *last; /* [_SAMPLE_MAX]; NULL: it is dead */
         struct Subject *next; /* of those whose end is untold */
         uint8_t *definition;
@@ -68,7 +68,7 @@ struct History {
         uint64_t instance;
         size_t bytes_max;
         usec_t span;
-        uint64_t paged; /* the fields of bytes */
+        SampleMask paged; /* the fields of bytes */
         Chunk *oldest, *newest;
         size_t n_chunks;
         uint64_t serial; /* of the newest chunk; 0: none yet */
@@ -109,15 +109,15 @@ static uint8_t *put_value(uint8_t *p, bool paged, uint64_t v, uint64_t last) {
         return put_varint(p, history_zigzag(delta));
 }
 
-static uint8_t *put_mask(uint8_t *p, uint64_t mask) {
-        uint8_t *which = p++;
+static uint8_t *put_mask(uint8_t *p, SampleMask mask) {
+        uint64_t which = 0;
 
-        *which = 0;
-        for (unsigned i = 0; mask; i++, mask >>= 8)
-                if (mask & 0xff) {
-                        *which |= (uint8_t)(1 << i);
+        for (unsigned i = 0; i < HISTORY_MASK_BYTES; i++)
+                which |= (uint64_t)((mask >> 8 * i & 0xff) != 0) << i;
+        p = put_varint(p, which);
+        for (; mask; mask >>= 8)
+                if (mask & 0xff)
                         *p++ = (uint8_t)mask;
-                }
         return p;
 }
 
@@ -450,10 +450,10 @@ int history_rename(History *h, uint32_t index, const HistoryWho *who) {
 }
 
 /* Of `fields`, those to tell. */
-static uint64_t changed_fields(const Subject *w, const Sample *s, uint64_t fields) {
-        uint64_t changed = 0;
+static SampleMask changed_fields(const Subject *w, const Sample *s, SampleMask fields) {
+        SampleMask changed = 0;
 
-        for (uint64_t rest = fields & s->have; rest;) {
+        for (SampleMask rest = fields & s->have; rest;) {
                 SampleField f = history_next_field(&rest);
 
                 if (!(w->have & SAMPLE_BIT(f)) || w->last[f] != s->v[f])
@@ -462,8 +462,8 @@ static uint64_t changed_fields(const Subject *w, const Sample *s, uint64_t field
         return changed;
 }
 
-static void append(History *h, Subject *w, uint8_t *p, const Sample *s, uint64_t fields) {
-        uint64_t changed, less, new;
+static void append(History *h, Subject *w, uint8_t *p, const Sample *s, SampleMask fields) {
+        SampleMask changed, less, new;
         size_t n;
 
         if (w->serial != h->serial) {
@@ -475,7 +475,7 @@ static void append(History *h, Subject *w, uint8_t *p, const Sample *s, uint64_t
         less = fields & w->have & ~s->have;
         new = changed & ~w->have;
         p = put_mask(p, changed ^ w->mask);
-        for (uint64_t rest = changed; rest;) {
+        for (SampleMask rest = changed; rest;) {
                 SampleField f = history_next_field(&rest);
 
                 p = put_value(p, h->paged & SAMPLE_BIT(f), s->v[f], w->last[f]);
@@ -494,7 +494,7 @@ static void append(History *h, Subject *w, uint8_t *p, const Sample *s, uint64_t
                 h->newest->first_bytes += n;
 }
 
-int history_append(History *h, uint32_t index, const Sample *s, uint64_t fields, uint64_t realtime) {
+int history_append(History *h, uint32_t index, const Sample *s, SampleMask fields, uint64_t realtime) {
         Subject *w = find_living(h, index);
         uint8_t *p;
 
@@ -507,7 +507,7 @@ int history_append(History *h, uint32_t index, const Sample *s, uint64_t fields,
                 h->n_dropped++;
                 return -ENOMEM;
         }
-        append(h, w, p, s, fields & HISTORY_FIELDS_ALL);
+        append(h, w, p, s, fields & SAMPLE_ALL);
         trim_bytes(h);
         return 0;
 }

@@ -12,7 +12,7 @@ static inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
  * The files with devices. Put what they say into s and its bits into *got, which the caller has zeroed;
  * *understood: the text is what it should be, even if nothing could be put. 0 or -ENOMEM (io is then not complete).
  */
-int sample_parse_io_stat(const char *text, size_t len, Sample *s, SampleIo *io, uint64_t *got,
+int sample_parse_io_stat(const char *text, size_t len, Sample *s, SampleIo *io, SampleMask *got,
                          bool *understood);
-int sample_parse_diskstats(const char *text, size_t len, Sample *s, SampleIo *io, uint64_t *got,
+int sample_parse_diskstats(const char *text, size_t len, Sample *s, SampleIo *io, SampleMask *got,
                            bool *understood);

@@ -207,7 +207,7 @@ static void take_rest(IoText *t, const char *p, const char *end) {
                         t->bad = BAD_ALL;
 }
 
-int sample_parse_io_stat(const char *text, size_t len, Sample *s, SampleIo *io, uint64_t *got,
+int sample_parse_io_stat(const char *text, size_t len, Sample *s, SampleIo *io, SampleMask *got,
                          bool *understood) {
         IoText t = { .io = io, .understood = len == 0 };
         const char *p = text, *end = text + len, *eol;
@@ -326,7 +326,7 @@ static void add_sums(SampleDevice *sum, const SampleDevice *d) {
         sum->queue_usec = num_add_sat(sum->queue_usec, d->queue_usec);
 }
 
-static uint64_t put_disk_sums(Sample *s, const SampleDevice *sum) {
+static SampleMask put_disk_sums(Sample *s, const SampleDevice *sum) {
         const struct {
                 SampleField field;
                 uint64_t value;
@@ -340,7 +340,7 @@ static uint64_t put_disk_sums(Sample *s, const SampleDevice *sum) {
                 { SAMPLE_HOST_DISK_BUSY_USEC, sum->busy_usec },
                 { SAMPLE_HOST_DISK_QUEUE_USEC, sum->queue_usec },
         };
-        uint64_t got = 0;
+        SampleMask got = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 sample_put(s, rows[i].field, rows[i].value);
@@ -349,7 +349,7 @@ static uint64_t put_disk_sums(Sample *s, const SampleDevice *sum) {
         return got;
 }
 
-int sample_parse_diskstats(const char *text, size_t len, Sample *s, SampleIo *io, uint64_t *got,
+int sample_parse_diskstats(const char *text, size_t len, Sample *s, SampleIo *io, SampleMask *got,
                            bool *understood) {
         const char *p = text, *end = text + len, *eol;
         SampleDevice sum = {};

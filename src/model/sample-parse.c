@@ -107,7 +107,7 @@ typedef struct Search {
         size_t n;
         uint64_t unit; /* what one of the numbers is */
         uint64_t seen; /* keys, as bits */
-        uint64_t got, lacking; /* fields: put, and those of which something cannot be believed */
+        SampleMask got, lacking; /* fields: put, and those of which something cannot be believed */
 } Search;
 
 static inline bool begins_with(const Key *key, const char *p, size_t len) {
@@ -179,7 +179,7 @@ static void search_others(Search *f, const char *p, size_t len, Sample *s) {
 }
 
 /* Returns the bits of the fields that were put. */
-static uint64_t parse_keys(const Key *keys, size_t n, uint64_t unit, const char *p, size_t len, Sample *s) {
+static SampleMask parse_keys(const Key *keys, size_t n, uint64_t unit, const char *p, size_t len, Sample *s) {
         Search f = { .keys = keys, .n = n, .unit = unit };
 
         search_in_order(&f, p, len, s);
@@ -188,7 +188,7 @@ static uint64_t parse_keys(const Key *keys, size_t n, uint64_t unit, const char 
         return f.got & ~f.lacking;
 }
 
-static uint64_t parse_number(SampleField f, const char *text, size_t len, Sample *s) {
+static SampleMask parse_number(SampleField f, const char *text, size_t len, Sample *s) {
         const char *end = text + len;
         uint64_t v;
 
@@ -199,8 +199,8 @@ static uint64_t parse_number(SampleField f, const char *text, size_t len, Sample
         return SAMPLE_BIT(f);
 }
 
-static uint64_t parse_flags(const char *text, size_t len, Sample *s) {
-        uint64_t got = parse_keys(cgroup_events_keys, ARRAY_SIZE(cgroup_events_keys), 1, text, len, s);
+static SampleMask parse_flags(const char *text, size_t len, Sample *s) {
+        SampleMask got = parse_keys(cgroup_events_keys, ARRAY_SIZE(cgroup_events_keys), 1, text, len, s);
 
         s->v[SAMPLE_POPULATED] = s->v[SAMPLE_POPULATED] != 0;
         s->v[SAMPLE_FROZEN] = s->v[SAMPLE_FROZEN] != 0;
@@ -224,9 +224,10 @@ static bool find_total(const char *line, const char *eol, uint64_t *ret) {
 }
 
 /* some: _SAMPLE_INVALID where the file has none. */
-static uint64_t parse_pressure(int some, SampleField full, const char *p, size_t len, Sample *s) {
+static SampleMask parse_pressure(int some, SampleField full, const char *p, size_t len, Sample *s) {
         const char *end = p + len, *eol;
-        uint64_t got = 0, v;
+        SampleMask got = 0;
+        uint64_t v;
 
         for (; p < end && (eol = memchr(p, '\n', (size_t)(end - p))); p = eol + 1) {
                 int f = _SAMPLE_INVALID;
@@ -247,7 +248,7 @@ static uint64_t parse_pressure(int some, SampleField full, const char *p, size_t
 
 int sample_parse(SampleFile f, const char *text, size_t len, Sample *s, SampleIo *io) {
         bool understood = false;
-        uint64_t got = 0;
+        SampleMask got = 0;
         int r = 0;
 
         switch (f) {
@@ -308,23 +309,23 @@ int sample_parse(SampleFile f, const char *text, size_t len, Sample *s, SampleIo
 }
 
 /* The two that are made of others. */
-static uint64_t put_used(Sample *s, SampleField f, SampleField total, SampleField rest, uint64_t got) {
+static SampleMask put_used(Sample *s, SampleField f, SampleField total, SampleField rest, SampleMask got) {
         if (!(got & SAMPLE_BIT(total)) || !(got & SAMPLE_BIT(rest)))
                 return 0;
         sample_put(s, f, s->v[total] - MIN_OF(s->v[total], s->v[rest]));
         return SAMPLE_BIT(f);
 }
 
-static uint64_t parse_meminfo(const char *text, size_t len, Sample *s) {
-        uint64_t got = parse_keys(KEYS(meminfo_keys), 1024, text, len, s); /* its kB are KiB */
+static SampleMask parse_meminfo(const char *text, size_t len, Sample *s) {
+        SampleMask got = parse_keys(KEYS(meminfo_keys), 1024, text, len, s); /* its kB are KiB */
 
         got |= put_used(s, SAMPLE_MEMORY, SAMPLE_HOST_MEMORY_TOTAL, SAMPLE_HOST_MEMORY_AVAILABLE, got);
         got |= put_used(s, SAMPLE_SWAP, SAMPLE_HOST_SWAP_TOTAL, SAMPLE_HOST_SWAP_FREE, got);
         return got;
 }
 
-static uint64_t parse_vmstat(const char *text, size_t len, Sample *s) {
-        uint64_t got = parse_keys(KEYS(vmstat_keys), 1, text, len, s);
+static SampleMask parse_vmstat(const char *text, size_t len, Sample *s) {
+        SampleMask got = parse_keys(KEYS(vmstat_keys), 1, text, len, s);
 
         /* Of a text that is cut off the summands may be missing. */
         if (len > 0 && text[len - 1] != '\n')
@@ -335,7 +336,7 @@ static uint64_t parse_vmstat(const char *text, size_t len, Sample *s) {
 
 int sample_parse_host(HostFile f, const char *text, size_t len, Sample *s, SampleIo *io) {
         bool understood = false;
-        uint64_t got = 0;
+        SampleMask got = 0;
         int r = 0;
 
         switch (f) {

@@ -82,7 +82,7 @@ static const SampleInfo infos[_SAMPLE_MAX] = {
 
 static const struct {
         const char *name;
-        uint64_t fields;
+        SampleMask fields;
 } files[_SAMPLE_FILE_MAX] = {
         [SAMPLE_FILE_CPU_STAT] = { "cpu.stat", RANGE(SAMPLE_CPU_USAGE, SAMPLE_CPU_BURST_USEC) },
         [SAMPLE_FILE_MEMORY_CURRENT] = { "memory.current", ONE(SAMPLE_MEMORY) },
@@ -104,7 +104,7 @@ static const struct {
 
 static const struct {
         const char *name;
-        uint64_t fields;
+        SampleMask fields;
 } host_files[_HOST_FILE_MAX] = {
         [HOST_FILE_CPU_PRESSURE] = { "pressure/cpu", RANGE(SAMPLE_CPU_SOME, SAMPLE_CPU_FULL) },
         [HOST_FILE_MEMORY_PRESSURE] = { "pressure/memory", RANGE(SAMPLE_MEMORY_SOME, SAMPLE_MEMORY_FULL) },
@@ -141,17 +141,17 @@ SampleField sample_field_from_name(const char *name) {
 
 const char *sample_file_name(SampleFile f) { return files[f].name; }
 
-uint64_t sample_file_fields(SampleFile f) { return files[f].fields; }
+SampleMask sample_file_fields(SampleFile f) { return files[f].fields; }
 
 const char *host_file_name(HostFile f) { return host_files[f].name; }
 
-uint64_t host_file_fields(HostFile f) { return host_files[f].fields; }
+SampleMask host_file_fields(HostFile f) { return host_files[f].fields; }
 
-void sample_clear(Sample *s, uint64_t fields) {
+void sample_clear(Sample *s, SampleMask fields) {
         fields &= s->have; /* what is not had is 0 already */
         s->have &= ~fields;
         for (; fields; fields &= fields - 1)
-                s->v[__builtin_ctzll(fields)] = 0;
+                s->v[sample_first(fields)] = 0;
 }
 
 bool sample_delta(const Sample *before, const Sample *now, SampleField f, uint64_t *ret) {

@@ -27,7 +27,7 @@ typedef struct Told {
         Buf events;
         uint64_t n_defined;
         const Sample *truth; /* of the last sample that was appended; NULL: not known */
-        uint64_t looked;
+        SampleMask looked;
         uint32_t index;
 } Told;
 
@@ -41,7 +41,7 @@ static void on_define(void *user, uint32_t index, const HistoryWho *who) {
         (void)index;
 }
 
-static void on_sample(void *user, uint32_t index, const Sample *s, uint64_t fields, uint64_t realtime) {
+static void on_sample(void *user, uint32_t index, const Sample *s, SampleMask fields, uint64_t realtime) {
         Told *t = user;
         uint64_t h = 0;
 
@@ -50,7 +50,8 @@ static void on_sample(void *user, uint32_t index, const Sample *s, uint64_t fiel
                 must(sample_has(s, f) || s->v[f] == 0);
                 h = (h ^ s->v[f]) * 0x100000001b3ULL;
         }
-        must(s->have >> (_SAMPLE_MAX - 1) <= 1);
+        must((s->have & ~SAMPLE_ALL) == 0);
+        h = (h ^ (uint64_t)(fields >> 64)) * 0x100000001b3ULL ^ (uint64_t)(s->have >> 64);
         buf_printf(&t->events, "%u %llu %llu %llx %llx %llx\n", index, (unsigned long long)s->at,
                    (unsigned long long)realtime, (unsigned long long)fields, (unsigned long long)s->have,
                    (unsigned long long)h);
@@ -197,7 +198,7 @@ static void fuzz_script(const uint8_t *data, size_t size) {
                 } else if (op < 16)
                         must(history_rename(h, indices[i], &who) == 0);
                 else {
-                        t.looked = ~next_u64(&in);
+                        t.looked = ~(SampleMask)next_u64(&in);
                         t.index = indices[i];
                         t.truth = each ? &samples[i] : NULL;
                         change(&in, &samples[i]);

@@ -23,7 +23,7 @@ static int parse(int file, const char *text, size_t len, Sample *s, SampleIo *io
                        : sample_parse_host((HostFile)(file - _SAMPLE_FILE_MAX), text, len, s, io);
 }
 
-static uint64_t fields_of(int file) {
+static SampleMask fields_of(int file) {
         return file < _SAMPLE_FILE_MAX ? sample_file_fields((SampleFile)file)
                                        : host_file_fields((HostFile)(file - _SAMPLE_FILE_MAX));
 }
@@ -53,7 +53,7 @@ int fuzz_one(const uint8_t *data, size_t size) {
         _cleanup_(sample_io_deinit) SampleIo io = {};
         Sample first = {}, second = {};
         const char *text = (const char *)data + 1;
-        uint64_t fields;
+        SampleMask fields;
         int file, r;
 
         if (size == 0)

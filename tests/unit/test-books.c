@@ -26,7 +26,7 @@ static void test_info(void **state) {
                 BOOK_CPU_USEC,  BOOK_CPU_USER_USEC, BOOK_CPU_SYSTEM_USEC, BOOK_IO_RBYTES,
                 BOOK_IO_WBYTES, BOOK_IO_RIOS,       BOOK_IO_WIOS,
         };
-        uint64_t from = 0;
+        SampleMask from = 0;
 
         (void)state;
         for (int f = 0; f < _BOOK_MAX; f++) {

@@ -98,8 +98,14 @@ static void tell_definition(Buf *b, uint32_t index, const HistoryWho *who) {
                    (unsigned long long)who->since_realtime, who->tenant, who->name, who->cgroup);
 }
 
+static void tell_mask(Buf *b, SampleMask mask) {
+        if (mask >> 64)
+                buf_printf(b, "%llx:", (unsigned long long)(mask >> 64));
+        buf_printf(b, "%llx", (unsigned long long)mask);
+}
+
 /* Records of thousands of samples: a hash of the values is enough to compare. */
-static void tell_sample(Buf *b, uint32_t index, const Sample *s, uint64_t fields, uint64_t realtime) {
+static void tell_sample(Buf *b, uint32_t index, const Sample *s, SampleMask fields, uint64_t realtime) {
         uint64_t h = 0xcbf29ce484222325ULL;
 
         for (int f = 0; f < _SAMPLE_MAX; f++) {
@@ -107,9 +113,12 @@ static void tell_sample(Buf *b, uint32_t index, const Sample *s, uint64_t fields
                         assert_int_equal(s->v[f], 0);
                 h = (h ^ s->v[f]) * 0x100000001b3ULL;
         }
-        buf_printf(b, "%u at %llu %llu fields %llx have %llx values %llx\n", index, (unsigned long long)s->at,
-                   (unsigned long long)realtime, (unsigned long long)fields, (unsigned long long)s->have,
-                   (unsigned long long)h);
+        buf_printf(b, "%u at %llu %llu fields ", index, (unsigned long long)s->at,
+                   (unsigned long long)realtime);
+        tell_mask(b, fields);
+        buf_puts(b, " have ");
+        tell_mask(b, s->have);
+        buf_printf(b, " values %llx\n", (unsigned long long)h);
 }
 
 static void tell_gone(Buf *b, uint32_t index, uint64_t realtime) {
@@ -123,7 +132,7 @@ static void on_define(void *user, uint32_t index, const HistoryWho *who) {
         tell_definition(&t->definitions, index, who);
 }
 
-static void on_sample(void *user, uint32_t index, const Sample *s, uint64_t fields, uint64_t realtime) {
+static void on_sample(void *user, uint32_t index, const Sample *s, SampleMask fields, uint64_t realtime) {
         Told *t = user;
 
         t->n_samples++;
@@ -194,7 +203,8 @@ static void seed(uint64_t s) {
         print_message("seed %llu\n", (unsigned long long)s);
 }
 
-static uint64_t fields_of(uint64_t mask) { return mask & (UINT64_MAX >> (64 - _SAMPLE_MAX)); }
+/* Of fields that there are, and that there may be. */
+static SampleMask random_mask(void) { return (SampleMask)next_random() << 64 | next_random(); }
 
 /* One that a delta may stumble over, now and then. */
 static uint64_t random_value(uint64_t before) {
@@ -225,7 +235,7 @@ typedef struct Subject {
 typedef struct World {
         History *h;
         Subject subjects[N_MAX];
-        uint64_t fields; /* those that vary */
+        SampleMask fields; /* those that vary */
         uint64_t realtime;
         usec_t now;
         uint64_t chunk_begin, chunk_realtime; /* as the model sees them: of the first record */
@@ -236,7 +246,7 @@ typedef struct World {
 } World;
 
 static void world_init(World *w, size_t bytes_max, usec_t span) {
-        *w = (World){ .realtime = REAL, .now = MONO, .fields = fields_of(UINT64_MAX) };
+        *w = (World){ .realtime = REAL, .now = MONO, .fields = SAMPLE_ALL };
         w->definitions = calloc(INDEX_MAX, sizeof(*w->definitions));
         assert_non_null(w->definitions);
         assert_int_equal(history_new(42, bytes_max, span, &w->h), 0);
@@ -289,7 +299,7 @@ static void world_add(World *w, Subject *s) {
         who = who_of(s);
         assert_int_equal(history_add(w->h, &who, &s->index), 0);
         world_defined(w, s, &who);
-        s->now.have = fields_of(next_random());
+        s->now.have = random_mask() & SAMPLE_ALL;
         for (int f = 0; f < _SAMPLE_MAX; f++)
                 s->now.v[f] = sample_has(&s->now, (SampleField)f) ? random_value(0) : 0;
 }
@@ -304,7 +314,7 @@ static void world_rename(World *w, Subject *s) {
 }
 
 static void world_append(World *w, Subject *s) {
-        uint64_t looked = w->fields & (below(3) ? next_random() | next_random() : UINT64_MAX), given = 0;
+        SampleMask looked = w->fields | (random_mask() & ~SAMPLE_ALL), given = 0;
 
         for (int i = 0; i < _SAMPLE_MAX; i++) {
                 SampleField f = (SampleField)i;
@@ -319,8 +329,8 @@ static void world_append(World *w, Subject *s) {
         s->now.at = w->now;
         assert_int_equal(history_append(w->h, s->index, &s->now, looked, w->realtime), 0);
         world_after_record(w);
-        for (uint64_t rest = fields_of(looked); rest; rest &= rest - 1) {
-                SampleField f = (SampleField)__builtin_ctzll(rest);
+        for (SampleMask rest = looked & SAMPLE_ALL; rest; rest &= rest - 1) {
+                SampleField f = sample_first(rest);
 
                 if (!sample_has(&s->now, f))
                         sample_clear(&s->told, SAMPLE_BIT(f));
@@ -381,7 +391,7 @@ static void test_round_trip(void **state) {
                 seed(k);
                 world_init(&w, 64 * MIB, 2 * 3600 * SEC);
                 if (k % 2)
-                        w.fields = fields_of(next_random() & next_random());
+                        w.fields = random_mask() & random_mask() & SAMPLE_ALL;
                 for (size_t i = 0; i < 6000; i++) {
                         world_step(&w);
                         if (below(40) == 0) {
@@ -753,7 +763,7 @@ static void test_crowd(void **state) {
 
                                 for (SampleField f = 0; f < _SAMPLE_MAX; f++)
                                         sample_put(&s, f, next_random());
-                                assert_int_equal(history_append(h, i, &s, UINT64_MAX, REAL + now), 0);
+                                assert_int_equal(history_append(h, i, &s, SAMPLE_ALL, REAL + now), 0);
                                 history_get_stats(h, &stats);
                                 assert_true(stats.bytes <= rows[k].most);
                         }
@@ -815,11 +825,11 @@ static void live_slow(Sample *s, bool is_hot) {
 
 static void test_price(void **state) {
         enum { N = 1000, N_HOT = 50, MINUTES = 70 };
-        const uint64_t all = (SAMPLE_BIT(SAMPLE_PEAK_KIND) << 1) - 1;
-        const uint64_t probe = sample_file_fields(SAMPLE_FILE_CPU_STAT) |
-                               sample_file_fields(SAMPLE_FILE_IO_PRESSURE) |
-                               sample_file_fields(SAMPLE_FILE_MEMORY_CURRENT);
-        const uint64_t hot = all & ~sample_file_fields(SAMPLE_FILE_MEMORY_STAT);
+        const SampleMask all = (SAMPLE_BIT(SAMPLE_PEAK_KIND) << 1) - 1;
+        const SampleMask probe = sample_file_fields(SAMPLE_FILE_CPU_STAT) |
+                                 sample_file_fields(SAMPLE_FILE_IO_PRESSURE) |
+                                 sample_file_fields(SAMPLE_FILE_MEMORY_CURRENT);
+        const SampleMask hot = all & ~sample_file_fields(SAMPLE_FILE_MEMORY_STAT);
         _cleanup_(cleanup_history_free) History *h = history_of(HISTORY_BYTES_MAX, HISTORY_SPAN_USEC);
         _cleanup_free_ Sample *samples = calloc(N, sizeof(*samples));
         uint64_t shortest = UINT64_MAX, at_half_hour = 0;
@@ -911,7 +921,7 @@ static uint64_t live_short(History *h, uint64_t *ret_appended, uint64_t *ret_rem
                         sample_put(&s, (SampleField)f, UINT64_MAX / 2 - i);
                 for (size_t n = 0; n < 4; n++) {
                         s.v[0] = n;
-                        r = history_append(h, index, &s, UINT64_MAX, REAL + i * SEC);
+                        r = history_append(h, index, &s, SAMPLE_ALL, REAL + i * SEC);
                         assert_true(r == 0 || r == -ENOMEM);
                         n_dropped += r < 0;
                         ++*ret_appended;
@@ -1018,7 +1028,7 @@ static void test_no_memory_export(void **state) {
 }
 
 static void on_sample_quiet(void *user, _unused_ uint32_t index, _unused_ const Sample *s,
-                            _unused_ uint64_t fields, _unused_ uint64_t realtime) {
+                            _unused_ SampleMask fields, _unused_ uint64_t realtime) {
         ++*(uint64_t *)user;
 }
 
@@ -1136,17 +1146,47 @@ static void test_cut(void **state) {
 #define DEFINITION "\x01\x03\x07\x09\x01t\x01n\x02/c"
 #define CHUNK "\x01\x0a\x14\x00"
 
+typedef struct Row {
+        const char *what;
+        uint64_t n_definitions;
+        const char *definitions;
+        size_t definitions_len;
+        const char *records;
+        size_t records_len;
+        int result;
+        const char *events;
+} Row;
+
+static void check_row(const Row *row, uint32_t version) {
+        _cleanup_(cleanup_history_reader_free) HistoryReader *r = history_reader_new();
+        const HistoryHeader header = { .magic = HISTORY_MAGIC,
+                                       .version = version,
+                                       .header_bytes = sizeof(header),
+                                       .instance = 1,
+                                       .begin = 100,
+                                       .end = 100 + row->records_len,
+                                       .n_definitions = row->n_definitions };
+        _cleanup_buf_ Buf b = BUF_INIT;
+        Told t = {};
+        bool anew;
+        int k;
+
+        assert_non_null(r);
+        buf_append(&b, &header, sizeof(header));
+        buf_append(&b, row->definitions, row->definitions_len);
+        buf_append(&b, row->records, row->records_len);
+        k = read_into(r, b.data, b.len, &t, &anew);
+        if (k != row->result)
+                fail_msg("%s: %d", row->what, k);
+        if (row->events && strncmp(buf_str(&t.events), row->events, strlen(row->events)))
+                fail_msg("%s: %s", row->what, buf_str(&t.events));
+        assert_int_equal(history_reader_cursor(r), k < 0 ? 0 : header.end);
+        assert_int_equal(history_reader_instance(r), k < 0 ? 0 : 1);
+        told_deinit(&t);
+}
+
 static void test_damage(void **state) {
-        static const struct {
-                const char *what;
-                uint64_t n_definitions;
-                const char *definitions;
-                size_t definitions_len;
-                const char *records;
-                size_t records_len;
-                int result;
-                const char *events;
-        } rows[] = {
+        static const Row rows[] = {
                 { "nothing", 0, TEXT(""), TEXT(""), 0, "" },
                 { "a sample", 1, TEXT(DEFINITION), TEXT(CHUNK "\x02\x02\x00\x01\x01\x0a"), 0,
                   "1 at 20 10 fields 1 have 1" },
@@ -1157,7 +1197,12 @@ static void test_damage(void **state) {
                   "1 at 2020 2010 fields 3 have 3" },
                 { "an end", 1, TEXT(DEFINITION), TEXT(CHUNK "\x04\x02\x02"), 0, "1 gone 1010" },
                 { "a field of later", 1, TEXT(DEFINITION),
-                  TEXT(CHUNK "\x02\x02\x00\x81\x01\x80\x0a\xff\xff\x03"), 0, "1 at 20 10 fields 1 have 1" },
+                  TEXT(CHUNK "\x02\x02\x00\x81\x80\x02\x01\x80\x0a\xff\xff\x03"), 0,
+                  "1 at 20 10 fields 1 have 1" },
+                { "a mask of later", 1, TEXT(DEFINITION),
+                  TEXT(CHUNK "\x02\x02\x00\x81\x80\x04\x01\x80\x0a\xff\xff\x03"), -EBADMSG, NULL },
+                { "its mask is cut", 1, TEXT(DEFINITION), TEXT(CHUNK "\x02\x02\x00\x81\x80"), -EBADMSG,
+                  NULL },
                 { "a record of later", 1, TEXT(DEFINITION), TEXT("\x40\x02xx" CHUNK "\xff\x00"), 0, "" },
                 { "one that is cut", 1, TEXT(DEFINITION), TEXT(CHUNK "\x40\x02x"), -EBADMSG, NULL },
                 { "one too long by far", 0, TEXT(""), TEXT("\x40\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
@@ -1187,36 +1232,18 @@ static void test_damage(void **state) {
                 { "a NUL in a name", 1, TEXT("\x01\x03\x07\x09\x00\x01\x00\x00"), TEXT(""), -EBADMSG, NULL },
                 { "a text that is cut", 1, TEXT("\x01\x03\x07\x09\x00\x00\x05xx"), TEXT(""), -EBADMSG, NULL },
                 { "more definitions than there are", UINT64_MAX, TEXT(DEFINITION), TEXT(""), -EBADMSG, NULL },
+        }, version_1[] = {
+                { "a field of later", 1, TEXT(DEFINITION), TEXT(CHUNK "\x02\x02\x00\x81\x01\x80\x0a\xff\xff\x03"), 0,
+                  "1 at 20 10 fields 1 have 1" },
+                { "no mask at all", 1, TEXT(DEFINITION), TEXT(CHUNK "\x02\x02\x00"), -EBADMSG,
+                  NULL },
         };
 
         (void)state;
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                _cleanup_(cleanup_history_reader_free) HistoryReader *r = history_reader_new();
-                const HistoryHeader header = { .magic = HISTORY_MAGIC,
-                                               .version = HISTORY_VERSION,
-                                               .header_bytes = sizeof(header),
-                                               .instance = 1,
-                                               .begin = 100,
-                                               .end = 100 + rows[i].records_len,
-                                               .n_definitions = rows[i].n_definitions };
-                _cleanup_buf_ Buf b = BUF_INIT;
-                Told t = {};
-                bool anew;
-                int k;
-
-                assert_non_null(r);
-                buf_append(&b, &header, sizeof(header));
-                buf_append(&b, rows[i].definitions, rows[i].definitions_len);
-                buf_append(&b, rows[i].records, rows[i].records_len);
-                k = read_into(r, b.data, b.len, &t, &anew);
-                if (k != rows[i].result)
-                        fail_msg("%s: %d", rows[i].what, k);
-                if (rows[i].events && strncmp(buf_str(&t.events), rows[i].events, strlen(rows[i].events)))
-                        fail_msg("%s: %s", rows[i].what, buf_str(&t.events));
-                assert_int_equal(history_reader_cursor(r), k < 0 ? 0 : header.end);
-                assert_int_equal(history_reader_instance(r), k < 0 ? 0 : 1);
-                told_deinit(&t);
-        }
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                check_row(&rows[i], HISTORY_VERSION);
+        for (size_t i = 0; i < ARRAY_SIZE(version_1); i++)
+                check_row(&version_1[i], 1);
 }
 
 static void test_header(void **state) {
@@ -1229,7 +1256,7 @@ static void test_header(void **state) {
                 { 0, 'B', -EBADMSG },
                 { 7, 0, -EBADMSG },
                 { offsetof(HistoryHeader, version), 0, -EBADMSG },
-                { offsetof(HistoryHeader, version), 2, -EPROTONOSUPPORT },
+                { offsetof(HistoryHeader, version), HISTORY_VERSION + 1, -EPROTONOSUPPORT },
                 { offsetof(HistoryHeader, version) + 3, 1, -EPROTONOSUPPORT },
                 { offsetof(HistoryHeader, header_bytes), 71, -EBADMSG },
                 { offsetof(HistoryHeader, header_bytes), 73, -EBADMSG }, /* then the rest is one short */
@@ -1302,7 +1329,7 @@ static void test_bytes(void **state) {
         s.at += 5000;
         sample_clear(&s, SAMPLE_BIT(SAMPLE_CPU_USAGE));
         sample_put(&s, SAMPLE_MEMORY, 8191);
-        assert_int_equal(history_append(h, index, &s, UINT64_MAX, 15000), 0);
+        assert_int_equal(history_append(h, index, &s, SAMPLE_ALL, 15000), 0);
         history_remove(h, index, 30000, 20000);
         assert_int_equal(history_export(h, 0, 0, 0, 0, 0, &b), 0);
         assert_int_equal(b.len, sizeof(HistoryHeader) + sizeof(want) - 1);

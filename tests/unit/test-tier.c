@@ -51,8 +51,8 @@ static void read_files(World *w, uint32_t files, Sample *s) {
         for (SampleFile f = 0; f < _SAMPLE_FILE_MAX; f++) {
                 if (!(files & SAMPLE_FILE_BIT(f)))
                         continue;
-                for (uint64_t rest = sample_file_fields(f); rest; rest &= rest - 1) {
-                        SampleField field = (SampleField)__builtin_ctzll(rest);
+                for (SampleMask rest = sample_file_fields(f); rest; rest &= rest - 1) {
+                        SampleField field = sample_first(rest);
 
                         sample_put(s, field, w->kernel.v[field]);
                 }

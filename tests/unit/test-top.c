@@ -88,7 +88,7 @@ static void look(Guard *g, uint32_t index, const Use *u) {
                 sample_put(&s, SAMPLE_HOST_SWAP_TOTAL, 2048 * MIB);
                 sample_put(&s, SAMPLE_SWAP, 512 * MIB);
         }
-        assert_int_equal(history_append(g->h, index, &s, UINT64_MAX, START + g->now * SEC), 0);
+        assert_int_equal(history_append(g->h, index, &s, SAMPLE_ALL, START + g->now * SEC), 0);
 }
 
 /* A second of the same: web waits for IO, db uses half a CPU, shop nothing; the slice has 10 % more that is nobody's. */

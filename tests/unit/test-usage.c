@@ -81,7 +81,7 @@ static void look(const Story *s, uint32_t index, unsigned at, uint64_t cpu, uint
         sample_put(&sample, SAMPLE_MEMORY, memory);
         sample_put(&sample, SAMPLE_IO_RBYTES, cpu / 1000);
         sample_put(&sample, SAMPLE_EVENTS_OOM_KILL, kills);
-        assert_int_equal(history_append(s->h, index, &sample, UINT64_MAX, START + at * SEC), 0);
+        assert_int_equal(history_append(s->h, index, &sample, SAMPLE_ALL, START + at * SEC), 0);
 }
 
 static void gone(const Story *s, uint32_t index, unsigned at) {
