@@ -86,6 +86,16 @@ typedef enum SampleField {
         SAMPLE_HOST_DISK_BUSY_USEC, /* time that disks had anything to do (io_ticks) */
         SAMPLE_HOST_DISK_QUEUE_USEC, /* the same, times how much (weighted) */
         SAMPLE_HOST_ALLOCSTALL, /* /proc/vmstat: direct reclaims entered, all zones */
+        /* Of a container: /proc/PID/net/dev of a process in it, summed over all interfaces but "lo", bytes and counts as
+         * the container sees them. Not had where its network is the host's, or is counted at another container. */
+        SAMPLE_NET_RX_BYTES,
+        SAMPLE_NET_RX_PACKETS,
+        SAMPLE_NET_RX_ERRORS,
+        SAMPLE_NET_RX_DROPPED,
+        SAMPLE_NET_TX_BYTES,
+        SAMPLE_NET_TX_PACKETS,
+        SAMPLE_NET_TX_ERRORS,
+        SAMPLE_NET_TX_DROPPED,
         _SAMPLE_MAX,
         _SAMPLE_INVALID = -EINVAL,
 } SampleField;
@@ -137,6 +147,7 @@ typedef enum SampleFile {
         SAMPLE_FILE_IO_PRESSURE,
         SAMPLE_FILE_IRQ_PRESSURE,
         SAMPLE_FILE_CGROUP_EVENTS,
+        SAMPLE_FILE_NET_DEV, /* no file of the cgroup: of a process in it */
         _SAMPLE_FILE_MAX,
         _SAMPLE_FILE_INVALID = -EINVAL,
 } SampleFile;

@@ -68,7 +68,7 @@ struct History {
         uint64_t instance;
         size_t bytes_max;
         usec_t span;
-        SampleMask paged; /* the fields of bytes */
+        SampleMask paged; /* the fields of bytes of memory and disks */
         Chunk *oldest, *newest;
         size_t n_chunks;
         uint64_t serial; /* of the newest chunk; 0: none yet */
@@ -380,7 +380,7 @@ int history_new(uint64_t instance, size_t bytes_max, usec_t span, History **ret)
         h->span = span;
         h->next_index = 1;
         for (SampleField f = 0; f < _SAMPLE_MAX; f++)
-                if (sample_info(f)->unit == UNIT_BYTES)
+                if (sample_info(f)->unit == UNIT_BYTES && sample_info(f)->file != SAMPLE_FILE_NET_DEV)
                         h->paged |= SAMPLE_BIT(f);
         *ret = h;
         return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the halves of the sample parsers say to each other (sample-parse.c, sample-io.c). */
+/* What the parts of the sample parsers say to each other (sample-parse.c, sample-io.c, sample-net.c). */
 
 #include "sample.h"
 
@@ -16,3 +16,6 @@ int sample_parse_io_stat(const char *text, size_t len, Sample *s, SampleIo *io, 
                          bool *understood);
 int sample_parse_diskstats(const char *text, size_t len, Sample *s, SampleIo *io, SampleMask *got,
                            bool *understood);
+
+/* Puts the sums of /proc/PID/net/dev into s; their bits, or 0: the text is not whole. */
+SampleMask sample_parse_net_dev(const char *text, size_t len, Sample *s);

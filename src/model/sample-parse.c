@@ -300,6 +300,9 @@ int sample_parse(SampleFile f, const char *text, size_t len, Sample *s, SampleIo
         case SAMPLE_FILE_CGROUP_EVENTS:
                 got = parse_flags(text, len, s);
                 break;
+        case SAMPLE_FILE_NET_DEV:
+                got = sample_parse_net_dev(text, len, s);
+                break;
         case _SAMPLE_FILE_MAX:
         case _SAMPLE_FILE_INVALID:
                 return -EINVAL;

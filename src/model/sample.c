@@ -5,8 +5,10 @@
  * what kind of number it is and which of the kernel's files gives it.
  *
  * The fields of one file stand next to each other in SampleField, so that a
- * file's fields are a range and its mask costs nothing. What the texts of these
- * files mean is sample-parse.c's business, disks are sample-io.c's.
+ * file's fields are a range and its mask costs nothing. On the wire of the history a
+ * field is its place in there: new ones go to the end. What the texts of these
+ * files mean is sample-parse.c's business; disks are sample-io.c's, network
+ * interfaces sample-net.c's.
  */
 
 #include "sample.h"
@@ -74,6 +76,16 @@ static const SampleInfo infos[_SAMPLE_MAX] = {
         [SAMPLE_HOST_DISK_BUSY_USEC] = { "host_disk_busy_usec", SAMPLE_COUNTER, UNIT_USEC, NO_FILE },
         [SAMPLE_HOST_DISK_QUEUE_USEC] = { "host_disk_queue_usec", SAMPLE_COUNTER, UNIT_USEC, NO_FILE },
         [SAMPLE_HOST_ALLOCSTALL] = { "host_allocstall", SAMPLE_COUNTER, UNIT_COUNT, NO_FILE },
+        [SAMPLE_NET_RX_BYTES] = { "network_receive_bytes", SAMPLE_COUNTER, UNIT_BYTES, OF(NET_DEV) },
+        [SAMPLE_NET_RX_PACKETS] = { "network_receive_packets", SAMPLE_COUNTER, UNIT_COUNT, OF(NET_DEV) },
+        [SAMPLE_NET_RX_ERRORS] = { "network_receive_errors", SAMPLE_COUNTER, UNIT_COUNT, OF(NET_DEV) },
+        [SAMPLE_NET_RX_DROPPED] = { "network_receive_packets_dropped", SAMPLE_COUNTER, UNIT_COUNT,
+                                    OF(NET_DEV) },
+        [SAMPLE_NET_TX_BYTES] = { "network_transmit_bytes", SAMPLE_COUNTER, UNIT_BYTES, OF(NET_DEV) },
+        [SAMPLE_NET_TX_PACKETS] = { "network_transmit_packets", SAMPLE_COUNTER, UNIT_COUNT, OF(NET_DEV) },
+        [SAMPLE_NET_TX_ERRORS] = { "network_transmit_errors", SAMPLE_COUNTER, UNIT_COUNT, OF(NET_DEV) },
+        [SAMPLE_NET_TX_DROPPED] = { "network_transmit_packets_dropped", SAMPLE_COUNTER, UNIT_COUNT,
+                                    OF(NET_DEV) },
 };
 
 #define ONE(f) SAMPLE_BIT(f)
@@ -100,6 +112,7 @@ static const struct {
         [SAMPLE_FILE_IO_PRESSURE] = { "io.pressure", RANGE(SAMPLE_IO_SOME, SAMPLE_IO_FULL) },
         [SAMPLE_FILE_IRQ_PRESSURE] = { "irq.pressure", ONE(SAMPLE_IRQ_FULL) },
         [SAMPLE_FILE_CGROUP_EVENTS] = { "cgroup.events", RANGE(SAMPLE_POPULATED, SAMPLE_FROZEN) },
+        [SAMPLE_FILE_NET_DEV] = { "net/dev", RANGE(SAMPLE_NET_RX_BYTES, SAMPLE_NET_TX_DROPPED) },
 };
 
 static const struct {

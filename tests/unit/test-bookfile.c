@@ -338,7 +338,7 @@ static void test_worst_case_fits(void **state) {
                 r.below = true;
                 r.tenant[BOOKFILE_NAME_BYTES - 1] = r.name[BOOKFILE_NAME_BYTES - 1] = '\0';
                 if (kind != BOOKFILE_TENANT) {
-                        r.cg.last.have = UINT64_MAX >> (64 - _SAMPLE_MAX);
+                        r.cg.last.have = SAMPLE_ALL;
                         r.cg.baseline.have = (1U << _BASELINE_MAX) - 1;
                         for (int i = 0; i < _BASELINE_MAX; i++) {
                                 r.cg.baseline.series[i].n_days = BASELINE_DAYS;

@@ -1233,8 +1233,9 @@ static void test_damage(void **state) {
                 { "a text that is cut", 1, TEXT("\x01\x03\x07\x09\x00\x00\x05xx"), TEXT(""), -EBADMSG, NULL },
                 { "more definitions than there are", UINT64_MAX, TEXT(DEFINITION), TEXT(""), -EBADMSG, NULL },
         }, version_1[] = {
-                { "a field of later", 1, TEXT(DEFINITION), TEXT(CHUNK "\x02\x02\x00\x81\x01\x80\x0a\xff\xff\x03"), 0,
-                  "1 at 20 10 fields 1 have 1" },
+                { "the last field that it can tell", 1, TEXT(DEFINITION),
+                  TEXT(CHUNK "\x02\x02\x00\x81\x01\x80\x0a\xff\xff\x03"), 0,
+                  "1 at 20 10 fields 8000000000000001 have 8000000000000001" },
                 { "no mask at all", 1, TEXT(DEFINITION), TEXT(CHUNK "\x02\x02\x00"), -EBADMSG,
                   NULL },
         };

@@ -243,6 +243,20 @@ typedef struct Row {
         V(IO_RBYTES, 0), V(IO_WBYTES, 0), V(IO_RIOS, 0), V(IO_WIOS, 0), V(IO_DBYTES, 0), V(IO_DIOS, 0)
 #define WANT_DISKS_ZERO WANT_IO_ZERO, V(HOST_DISK_BUSY_USEC, 0), V(HOST_DISK_QUEUE_USEC, 0), END
 #define TOO_LONG "18446744073709551616" /* 2^64 */
+#define NET_HEAD                                                                              \
+        "Inter-|   Receive                                                |  Transmit\n"      \
+        " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets " \
+        "errs drop fifo colls carrier compressed\n"
+#define NET_LO                                                                                               \
+        "    lo:     840      10    0    0    0     0          0         0      840      10    0    0    0 " \
+        "    0       0          0\n"
+#define NET_ETH0                                                                                             \
+        "  eth0: 1048576     742    1    3   11    12         13        14    52800     811    5    6   15 " \
+        "   16      17         18\n"
+#define WANT_NET(rb, rp, re, rd, tb, tp, te, td)                                                 \
+        V(NET_RX_BYTES, rb), V(NET_RX_PACKETS, rp), V(NET_RX_ERRORS, re), V(NET_RX_DROPPED, rd), \
+                V(NET_TX_BYTES, tb), V(NET_TX_PACKETS, tp), V(NET_TX_ERRORS, te), V(NET_TX_DROPPED, td), END
+#define NINES " 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9"
 
 static const Row rows[] = {
         { FILE_OF(CPU_STAT), cpu_stat_6_1, 0, { WANT_CPU_STAT } },
@@ -298,6 +312,51 @@ static const Row rows[] = {
           { V(IO_RBYTES, (1000 + 8 + 80 + 8) * 512), V(IO_WBYTES, (2000 + 160) * 512), V(IO_RIOS, 112),
             V(IO_WIOS, 220), V(IO_DBYTES, 70 * 512), V(IO_DIOS, 7), V(HOST_DISK_BUSY_USEC, 201000),
             V(HOST_DISK_QUEUE_USEC, 1010000), END } },
+        { FILE_OF(NET_DEV), NET_HEAD NET_LO NET_ETH0, 0, { WANT_NET(1048576, 742, 1, 3, 52800, 811, 5, 6) } },
+        /* Its order is the kernel's affair; a bridge and its port count both; old kernels print no blank. */
+        { FILE_OF(NET_DEV),
+          NET_HEAD NET_ETH0 NET_LO " docker0:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n",
+          0,
+          { WANT_NET(1048577, 744, 4, 7, 52809, 821, 16, 18) } },
+        /* --network none; not even loopback. */
+        { FILE_OF(NET_DEV), NET_HEAD NET_LO, 0, { WANT_NET(0, 0, 0, 0, 0, 0, 0, 0) } },
+        { FILE_OF(NET_DEV), NET_HEAD, 0, { WANT_NET(0, 0, 0, 0, 0, 0, 0, 0) } },
+        /* Names are whoever's; only the very one is loopback. */
+        { FILE_OF(NET_DEV),
+          NET_HEAD "lo0:" NINES "\nl:" NINES "\nlo.1:" NINES "\nLO:" NINES "\n \xff\x01|:" NINES "\n",
+          0,
+          { WANT_NET(45, 45, 45, 45, 45, 45, 45, 45) } },
+        { FILE_OF(NET_DEV),
+          NET_HEAD "0123456789012345678901234567890123456789:" NINES "\n",
+          0,
+          { WANT_NET(9, 9, 9, 9, 9, 9, 9, 9) } },
+        /* The largest numbers do not add up to small ones. */
+        { FILE_OF(NET_DEV),
+          NET_HEAD "a: 18446744073709551615 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\nb:" NINES "\n",
+          0,
+          { WANT_NET(UINT64_MAX, 10, 10, 10, 10, 10, 10, 10) } },
+        /* Of a sum that is not whole there is nothing. */
+        { FILE_OF(NET_DEV), "", -EINVAL, { END } },
+        { FILE_OF(NET_DEV), NET_ETH0, -EINVAL, { END } },
+        { FILE_OF(NET_DEV), NET_HEAD NET_LO "eth0:" NINES, -EINVAL, { END } },
+        { FILE_OF(NET_DEV), NET_HEAD NET_LO "eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15\n", -EINVAL, { END } },
+        { FILE_OF(NET_DEV), NET_HEAD NET_LO "eth0:" NINES " 9\n", -EINVAL, { END } },
+        { FILE_OF(NET_DEV), NET_HEAD NET_LO "eth0:" NINES "x\n", -EINVAL, { END } },
+        { FILE_OF(NET_DEV), NET_HEAD NET_LO "eth0: -1 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n", -EINVAL, { END } },
+        { FILE_OF(NET_DEV),
+          NET_HEAD NET_ETH0 "a: " TOO_LONG " 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n",
+          -EINVAL,
+          { END } },
+        { FILE_OF(NET_DEV), NET_HEAD NET_ETH0 ":" NINES "\n", -EINVAL, { END } },
+        { FILE_OF(NET_DEV), NET_HEAD NET_ETH0 "eth1" NINES "\n", -EINVAL, { END } },
+        { FILE_OF(NET_DEV), NET_HEAD NET_ETH0 "\n", -EINVAL, { END } },
+        /* Columns of a kernel to come. */
+        { FILE_OF(NET_DEV),
+          "Inter-|   Receive                                                |  Transmit\n"
+          " face |bytes    packets errs late drop fifo frame compressed multicast|bytes    packets "
+          "errs drop fifo colls carrier compressed\n" NET_ETH0,
+          -EINVAL,
+          { END } },
         { HOST(CPU_PRESSURE), pressure, 0, { V(CPU_SOME, 409859760), V(CPU_FULL, 17), END } },
         { HOST(CPU_PRESSURE),
           "some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n",
@@ -593,6 +652,29 @@ static void test_many_devices(void **state) {
         (void)state;
 }
 
+/* A namespace may have as many interfaces as somebody likes. */
+static void test_many_interfaces(void **state) {
+        enum { N = 10000 };
+        _cleanup_buf_ Buf b = BUF_INIT;
+        Sample s = {};
+
+        (void)state;
+        buf_puts(&b, NET_HEAD NET_LO);
+        for (unsigned i = 0; i < N; i++)
+                buf_printf(&b, "dummy%u: %u 1 0 2 0 0 0 0 3 %u 0 0 0 0 0 0\n", i, i, i);
+        assert_int_equal(buf_error(&b), 0);
+        assert_int_equal(sample_parse(SAMPLE_FILE_NET_DEV, b.data, b.len, &s, NULL), 0);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], N * (N - 1) / 2);
+        assert_int_equal(s.v[SAMPLE_NET_RX_DROPPED], 2 * N);
+        assert_int_equal(s.v[SAMPLE_NET_TX_BYTES], 3 * N);
+        assert_int_equal(s.v[SAMPLE_NET_TX_PACKETS], N * (N - 1) / 2);
+        for (size_t cut = 1; cut < 40; cut++) {
+                assert_int_equal(sample_parse(SAMPLE_FILE_NET_DEV, b.data, b.len - cut, &s, NULL),
+                                 b.data[b.len - cut - 1] == '\n' ? 0 : -EINVAL);
+                assert_true(b.data[b.len - cut - 1] == '\n' || s.have == 0);
+        }
+}
+
 static void test_table(void **state) {
         SampleMask all = 0;
 
@@ -663,8 +745,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rows),         cmocka_unit_test(test_cut),
                 cmocka_unit_test(test_torn),         cmocka_unit_test(test_io_devices),
-                cmocka_unit_test(test_many_devices), cmocka_unit_test(test_table),
-                cmocka_unit_test(test_arithmetic),
+                cmocka_unit_test(test_many_devices), cmocka_unit_test(test_many_interfaces),
+                cmocka_unit_test(test_table),        cmocka_unit_test(test_arithmetic),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

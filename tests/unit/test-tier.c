@@ -192,7 +192,7 @@ static void test_active(void **state) {
                 assert_int_equal(w.t.why, TIER_WHY_QUIET);
                 assert_int_equal(w.t.level, TIER_COLD);
                 s = w.last;
-                sample_clear(&s, UINT64_MAX >> (64 - _SAMPLE_MAX));
+                sample_clear(&s, SAMPLE_ALL);
                 s.at += SEC;
                 assert_false(tier_probe_moved(&w.last, &s));
                 assert_false(tier_probe_moved(&s, &w.last));
