@@ -15,6 +15,9 @@
  * happen when a controller is switched off. The file is opened anew by name, and
  * if that fails cg_alive() tells which it was.
  *
+ * An open net/dev would keep its network namespace alive, so that is opened for each look. What is kept in its place is
+ * the directory of the process, which keeps nothing but its number from being mistaken.
+ *
  * Peaks: since 6.12 a write to memory.peak makes this one open file count from
  * now on. So the interval between two looks has an exact peak if the same
  * fd read and reset it at both ends (what happens between this read and this
@@ -35,6 +38,8 @@
 
 #define TEXT_SIZE ((size_t)16 * 1024)
 #define TEXT_SIZE_MAX ((size_t)1 << 20)
+/* Of some five hundred interfaces: whoever runs in a container may make as many as he likes. */
+#define NET_TEXT_SIZE_MAX ((size_t)64 * 1024)
 /* fds left to others (a quarter of the limit where that is less). */
 #define FD_RESERVE 64
 #define OPEN_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
@@ -64,6 +69,7 @@ TAILQ_HEAD(SlotList, Slot);
 
 struct Meter {
         int procfd;
+        NetSpaces spaces;
         char *text;
         size_t alloc;
         Slot *slots;
@@ -78,6 +84,7 @@ typedef struct Look {
         MeterCg *cg;
         Slot *slot; /* NULL: none */
         bool keep;
+        bool anew; /* METER_PROBE_MISSING */
         int fd_max; /* from here on fds are not kept; -1: not asked yet */
         bool alive; /* it was asked, in this look */
         uint32_t done; /* files that were read, or cannot be */
@@ -179,6 +186,7 @@ Meter *meter_free(Meter *m) {
         while (!TAILQ_EMPTY(&m->used))
                 slot_release(m, TAILQ_FIRST(&m->used));
         (void)fd_close(m->procfd);
+        map_deinit(&m->spaces.owners);
         free(m->slots);
         free(m->text);
         free(m);
@@ -187,6 +195,7 @@ Meter *meter_free(Meter *m) {
 
 void meter_cg_deinit(Meter *m, MeterCg *cg) {
         meter_cool(m, cg);
+        net_leave(&m->spaces, &cg->net);
         sample_io_deinit(&cg->io);
         *cg = METER_CG_INIT;
 }
@@ -199,27 +208,34 @@ static bool is_pressure(SampleFile f) {
         return f >= SAMPLE_FILE_CPU_PRESSURE && f <= SAMPLE_FILE_IRQ_PRESSURE;
 }
 
+/* Gives up the oldest kept fds, but those of `but`; false: there are none. */
+static bool evict_any(Meter *m, const Slot *but) {
+        Slot *slot = TAILQ_FIRST(&m->used);
+
+        if (slot == but && slot)
+                slot = TAILQ_NEXT(slot, link);
+        if (slot)
+                evict(m, slot);
+        return slot != NULL;
+}
+
 /* Gives up kept fds (but those of `but`) rather than not read. */
 static int open_at(Meter *m, int dirfd, const char *name, int flags, const Slot *but) {
-        int fd;
+        int fd, r = 0;
 
-        while ((fd = openat(dirfd, name, flags | OPEN_FLAGS)) < 0 && (errno == EMFILE || errno == ENFILE)) {
-                Slot *slot = TAILQ_FIRST(&m->used);
-
-                if (slot == but && slot)
-                        slot = TAILQ_NEXT(slot, link);
-                if (!slot)
-                        return -errno;
-                evict(m, slot);
-        }
-        return fd < 0 ? -errno : fd;
+        do {
+                fd = openat(dirfd, name, flags | OPEN_FLAGS);
+                if (fd < 0)
+                        r = -errno;
+        } while (fd < 0 && (r == -EMFILE || r == -ENFILE) && evict_any(m, but));
+        return fd < 0 ? r : fd;
 }
 
 /*
- * The text of fd into m->text; its length, or -EFBIG: too long for any file that we know. A cgroup's file comes whole, one
- * of /proc in pieces of a page until there is no more.
+ * The text of fd into m->text; its length, or -EFBIG: longer than max. A cgroup's file comes whole, one of /proc in pieces
+ * of a page until there is no more.
  */
-static ssize_t read_text(Meter *m, int fd, bool in_pieces) {
+static ssize_t read_text(Meter *m, int fd, bool in_pieces, size_t max) {
         size_t len = 0;
         ssize_t n;
 
@@ -227,7 +243,7 @@ static ssize_t read_text(Meter *m, int fd, bool in_pieces) {
                 if (len == m->alloc) {
                         char *p;
 
-                        if (m->alloc >= TEXT_SIZE_MAX)
+                        if (m->alloc >= max)
                                 return -EFBIG;
                         p = realloc(m->text, m->alloc * 4);
                         if (!p)
@@ -241,6 +257,8 @@ static ssize_t read_text(Meter *m, int fd, bool in_pieces) {
                 if (n < 0)
                         return -errno;
                 len += (size_t)n;
+                if (len > max)
+                        return -EFBIG;
         } while (n > 0 && (in_pieces || len == m->alloc));
         return (ssize_t)len;
 }
@@ -281,7 +299,7 @@ static ssize_t read_by_name(Look *l, SampleFile f) {
                 fd = open_at(l->m, l->cg->dirfd, name, O_RDONLY, l->slot);
         if (fd < 0)
                 return fd;
-        n = read_text(l->m, fd, false);
+        n = read_text(l->m, fd, false, TEXT_SIZE_MAX);
         if (n >= 0 && may_keep(l, fd)) {
                 l->slot->fds[f] = steal_fd(&fd);
                 if (writable)
@@ -296,7 +314,7 @@ static ssize_t read_file(Look *l, SampleFile f) {
         ssize_t n;
 
         if (l->slot && l->slot->fds[f] >= 0) {
-                n = read_text(l->m, l->slot->fds[f], false);
+                n = read_text(l->m, l->slot->fds[f], false, TEXT_SIZE_MAX);
                 if (n >= 0) {
                         l->reset |= l->slot->reset & SAMPLE_FILE_BIT(f);
                         return n;
@@ -335,6 +353,107 @@ static void forget_file(Look *l, SampleFile f) {
                 l->cg->io.n = l->cg->io.n_unlisted = 0;
 }
 
+/* ---- the network ---- */
+
+#define NET_FIELDS sample_file_fields(SAMPLE_FILE_NET_DEV)
+
+/* Its net/dev: of the process that is kept, else of one that is found. As net_find(). */
+static int open_net(Look *l, int *ret) {
+        int *kept = l->slot ? &l->slot->fds[SAMPLE_FILE_NET_DEV] : NULL, r;
+        _cleanup_fd_ int process = -1;
+
+        if (kept && *kept >= 0 && !l->anew) {
+                r = open_at(l->m, *kept, "net/dev", O_RDONLY, l->slot);
+                if (r >= 0) {
+                        *ret = r;
+                        return 0;
+                }
+        }
+        if (kept)
+                slot_close(l->m, l->slot, SAMPLE_FILE_NET_DEV);
+        do
+                r = net_find(l->m->procfd, l->cg->dirfd, &process, ret);
+        while ((r == -EMFILE || r == -ENFILE) && evict_any(l->m, l->slot));
+        if (r == 0 && may_keep(l, process)) {
+                *kept = steal_fd(&process);
+                l->slot->n++;
+                l->m->stats.n_kept_fds++;
+        }
+        return r;
+}
+
+static bool went_back(const Sample *before, const Sample *now) {
+        for (SampleMask rest = before->have & NET_FIELDS; rest; rest &= rest - 1) {
+                SampleField f = sample_first(rest);
+
+                if (now->v[f] < before->v[f])
+                        return true;
+        }
+        return false;
+}
+
+/* What an open net/dev says: a NetTurn, or negative errno; -EBADMSG: it cannot be believed. */
+static int read_net(Look *l, int fd, Sample *ret) {
+        Meter *m = l->m;
+        uint64_t space;
+        ssize_t n;
+        int r;
+
+        m->stats.net_error = net_find_host(&m->spaces, m->procfd);
+        if (m->stats.net_error < 0)
+                return NET_LEAVE;
+        r = net_space_of(fd, &space);
+        if (r >= 0)
+                r = net_settle(&m->spaces, &l->cg->net, space);
+        if (r != NET_COUNT)
+                return r;
+        n = read_text(m, fd, true, NET_TEXT_SIZE_MAX);
+        if (n < 0)
+                return n == -EFBIG ? -EBADMSG : (int)n;
+        l->n_read++;
+        m->stats.n_files++;
+        if (sample_parse(SAMPLE_FILE_NET_DEV, m->text, (size_t)n, ret, NULL) < 0)
+                return -EBADMSG;
+        return went_back(l->s, ret) ? NET_BEGIN : NET_COUNT;
+}
+
+static void put_net(Look *l, const Sample *from) {
+        for (SampleMask rest = NET_FIELDS; rest; rest &= rest - 1)
+                sample_put(l->s, sample_first(rest), from->v[sample_first(rest)]);
+}
+
+/* As look_at_file(). */
+static int look_at_net(Look *l) {
+        NetCg *net = &l->cg->net;
+        bool first = !net->asked && !(l->s->have & NET_FIELDS);
+        _cleanup_fd_ int fd = -1;
+        Sample now = {};
+        int r;
+
+        if (net->id == 0)
+                return 0;
+        net->asked = true;
+        r = open_net(l, &fd);
+        if (r == 0)
+                r = read_net(l, fd, &now);
+        if (is_our_trouble(r)) {
+                l->m->stats.n_fd_failures++;
+                return r;
+        }
+        if (r == NET_COUNT)
+                put_net(l, &now);
+        else if (r == NET_BEGIN || r == NET_LEAVE || r == -EBADMSG)
+                sample_clear(l->s, NET_FIELDS);
+        if (r == -EBADMSG) {
+                l->m->stats.n_net_damaged++;
+                l->cg->missing |= SAMPLE_FILE_BIT(SAMPLE_FILE_NET_DEV);
+        }
+        /* It is just being made: nothing was counted of its own yet. */
+        if (first && (r == NET_NOBODY || net->state == NET_HOST))
+                put_net(l, &now);
+        return 0;
+}
+
 /* 0: read, or it cannot be had; CG_GONE; negative: our trouble. */
 static int look_at_file(Look *l, SampleFile f) {
         ssize_t n;
@@ -343,6 +462,8 @@ static int look_at_file(Look *l, SampleFile f) {
                 forget_file(l, f);
                 return 0;
         }
+        if (f == SAMPLE_FILE_NET_DEV)
+                return look_at_net(l);
         n = read_file(l, f);
         if ((n == -ENOENT || n == -ENODEV) && !l->alive) {
                 if (!cg_alive(l->cg->dirfd))
@@ -424,7 +545,13 @@ static void settle_peaks(Look *l) {
 /* ---- looks ---- */
 
 int meter_look(Meter *m, MeterCg *cg, uint32_t files, bool keep, usec_t now, Sample *s) {
-        Look l = { .m = m, .cg = cg, .slot = slot_of(m, cg), .keep = keep, .fd_max = -1, .s = s };
+        Look l = { .m = m,
+                   .cg = cg,
+                   .slot = slot_of(m, cg),
+                   .keep = keep,
+                   .anew = files & METER_PROBE_MISSING,
+                   .fd_max = -1,
+                   .s = s };
         int result = 0;
 
         if (cg->dirfd < 0)
@@ -464,7 +591,7 @@ static int look_at_host_file(Meter *m, HostFile f, Sample *s, SampleIo *io) {
         ssize_t n;
 
         fd = open_at(m, m->procfd, host_file_name(f), O_RDONLY, NULL);
-        n = fd < 0 ? fd : read_text(m, fd, true);
+        n = fd < 0 ? fd : read_text(m, fd, true, TEXT_SIZE_MAX);
         if (n >= 0) {
                 m->stats.n_files++;
                 return sample_parse_host(f, m->text, (size_t)n, s, io) == -ENOMEM ? -ENOMEM : 0;
@@ -492,7 +619,7 @@ int meter_look_host(Meter *m, int rootfd, usec_t now, Sample *s, SampleIo *io) {
                         result = r;
         }
         fd = open_at(m, rootfd, sample_file_name(SAMPLE_FILE_CPU_STAT), O_RDONLY, NULL);
-        n = fd < 0 ? fd : read_text(m, fd, false);
+        n = fd < 0 ? fd : read_text(m, fd, false, TEXT_SIZE_MAX);
         if (n >= 0) {
                 m->stats.n_files++;
                 (void)sample_parse(SAMPLE_FILE_CPU_STAT, m->text, (size_t)n, s, NULL);

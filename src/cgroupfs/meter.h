@@ -11,10 +11,16 @@
  * the Meter keeps (oldest use loses, unless that was within METER_HOLD_USEC). Files that the cgroup does not have are remembered and asked for again only on a
  * full look (METER_PROBE_MISSING): a kernel without swap accounting costs nothing each second.
  *
- * No clock in here: now is a parameter. No allocation in a look but for a new disk in io.stat.
+ * SAMPLE_FILE_NET_DEV is no file of the cgroup but /proc/PID/net/dev of a process in it, for those that have an id in
+ * net (netdev.h says whose counters are whose). Its fields only grow, as others do: where they could not (an interface
+ * has gone), or were counted elsewhere until now, a look has none, and the next one goes on from there. A look that finds no process that
+ * may be asked leaves them as they were. Until a namespace of its own is known, a first look has zeros.
+ *
+ * No clock in here: now is a parameter. No allocation in a look but for a new disk in io.stat, or a new namespace.
  */
 
 #include "cgfile.h"
+#include "netdev.h"
 #include "sample.h"
 
 /* Of so late a use kept fds are not given up for another's: were more cgroups hot than may have fds, and each took them
@@ -30,13 +36,15 @@ typedef struct MeterPeak {
         uint64_t seen; /* the highest that looks saw since then, with what that look saw */
 } MeterPeak;
 
-typedef struct MeterCg { /* embedded in whatever is measured; must not move while slot is not -1 */
+typedef struct
+        MeterCg { /* embedded in whatever is measured; must not move while slot is not -1, or net has an id */
         int dirfd; /* O_PATH, borrowed; -1: none */
         uint32_t missing; /* SAMPLE_FILE_BIT(): not there when last looked */
         int16_t slot; /* of kept fds in the Meter, -1: none */
         bool peak_resets; /* it has peak fds that are reset after each look */
         MeterPeak peaks[2]; /* of memory, of swap */
         SampleIo io; /* per device, as of the last look that read io.stat */
+        NetCg net; /* id: set by whoever wants its network looked at */
 } MeterCg;
 #define METER_CG_INIT ((MeterCg){ .dirfd = -1, .slot = -1 })
 
@@ -46,6 +54,8 @@ typedef struct MeterStats {
         uint64_t n_evictions; /* of cgroups from kept fds: for a hotter one, or because fds ran out */
         uint64_t n_fd_failures; /* EMFILE, ENFILE, ENOMEM at opening a file: that file was not read */
         bool peaks_reset; /* this kernel resets peaks per fd */
+        uint64_t n_net_damaged; /* net/dev that was too long or not well-formed: asked again on a full look */
+        int net_error; /* negative errno: the host's network namespace cannot be told, so nobody's is; 0: fine, or not looked yet */
         int psi_error; /* EOPNOTSUPP: PSI is disabled; 0: fine, or not looked yet */
 } MeterStats;
 

@@ -648,6 +648,253 @@ static void test_cgroupfs(void **state) {
         meter_free(m);
 }
 
+/* ---- the network ---- */
+
+#define NET_HEAD                                                                              \
+        "Inter-|   Receive                                                |  Transmit\n"      \
+        " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets " \
+        "errs drop fifo colls carrier compressed\n"
+
+/* A process in proc, its one interface having received and sent so much; in a namespace of its own. */
+static void net_process(const Fixture *f, unsigned pid, unsigned rx, unsigned tx) {
+        char name[64], text[512];
+
+        (void)snprintf(name, sizeof(name), "%u", pid);
+        (void)mkdirat(f->procfd, name, 0755);
+        (void)snprintf(name, sizeof(name), "%u/net", pid);
+        (void)mkdirat(f->procfd, name, 0755);
+        (void)snprintf(name, sizeof(name), "%u/net/dev", pid);
+        (void)snprintf(text, sizeof(text),
+                       NET_HEAD "    lo: 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9 9\n"
+                                "  eth0: %u 2 3 4 0 0 0 0 %u 6 7 8 0 0 0 0\n",
+                       rx, tx);
+        put(f->procfd, name, text);
+}
+
+static void net_same(const Fixture *f, unsigned pid, unsigned as) {
+        char from[64], to[64];
+
+        (void)snprintf(from, sizeof(from), "%u/net/dev", as);
+        (void)snprintf(to, sizeof(to), "%u/net/dev", pid);
+        assert_int_equal(unlinkat(f->procfd, to, 0), 0);
+        assert_int_equal(linkat(f->procfd, from, f->procfd, to, 0), 0);
+}
+
+static void net_end(const Fixture *f, unsigned pid) {
+        char name[128];
+
+        (void)snprintf(name, sizeof(name), "%s/%u", f->proc, pid);
+        assert_int_equal(nftw(name, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static bool has_net(const Sample *s) {
+        SampleMask have = s->have & sample_file_fields(SAMPLE_FILE_NET_DEV);
+
+        assert_true(have == 0 || have == sample_file_fields(SAMPLE_FILE_NET_DEV));
+        return have != 0;
+}
+
+static void net_look(Fixture *f, int i, bool keep, Sample *s) {
+        assert_int_equal(meter_look(f->m, &f->cgs[i], BIT(CPU_STAT) | BIT(NET_DEV), keep, s->at + SEC, s), 0);
+}
+
+static void test_net(void **state) {
+        Fixture *f = *state;
+        Sample s = {};
+
+        net_process(f, 1, 1000, 1000);
+        net_process(f, 50, 11, 5);
+        put(f->fds[0], "cgroup.procs", "50\n");
+        /* Nobody wants to know. */
+        net_look(f, 0, false, &s);
+        assert_false(has_net(&s));
+        assert_int_equal(f->cgs[0].net.state, NET_UNKNOWN);
+        f->cgs[0].net.id = 10;
+        net_look(f, 0, false, &s);
+        assert_int_equal(f->cgs[0].net.state, NET_OWN);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 11);
+        assert_int_equal(s.v[SAMPLE_NET_RX_PACKETS], 2);
+        assert_int_equal(s.v[SAMPLE_NET_RX_ERRORS], 3);
+        assert_int_equal(s.v[SAMPLE_NET_RX_DROPPED], 4);
+        assert_int_equal(s.v[SAMPLE_NET_TX_BYTES], 5);
+        assert_int_equal(s.v[SAMPLE_NET_TX_PACKETS], 6);
+        assert_int_equal(s.v[SAMPLE_NET_TX_ERRORS], 7);
+        assert_int_equal(s.v[SAMPLE_NET_TX_DROPPED], 8);
+        /* Looks at other files leave it alone. */
+        assert_int_equal(meter_look(f->m, &f->cgs[0], BIT(CPU_STAT), false, s.at, &s), 0);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 11);
+        /* Without a process that may be asked nothing changes. */
+        net_process(f, 51, 30, 30);
+        net_end(f, 50);
+        net_look(f, 0, false, &s);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 11);
+        /* In another namespace it begins with what that says by then. */
+        put(f->fds[0], "cgroup.procs", "51\n");
+        net_look(f, 0, false, &s);
+        assert_false(has_net(&s));
+        net_look(f, 0, false, &s);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 30);
+        /* An interface has gone: the sum is less, and what it was is not counted again. */
+        net_process(f, 51, 20, 40);
+        net_look(f, 0, false, &s);
+        assert_false(has_net(&s));
+        assert_int_equal(f->cgs[0].net.state, NET_OWN);
+        net_look(f, 0, false, &s);
+        assert_int_equal(s.v[SAMPLE_NET_TX_BYTES], 40);
+        assert_int_equal(stats_of(f).n_net_damaged, 0);
+        assert_int_equal(stats_of(f).net_error, 0);
+}
+
+static void test_net_first(void **state) {
+        Fixture *f = *state;
+        Sample s = {}, others = {}, later = {};
+
+        /* As an engine makes it: no process, one in the host's namespace, one in its own. */
+        net_process(f, 1, 1000, 1000);
+        f->cgs[0].net.id = 10;
+        net_look(f, 0, false, &s);
+        assert_true(has_net(&s));
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 0);
+        net_process(f, 60, 5, 5);
+        put(f->fds[0], "cgroup.procs", "60\n");
+        net_look(f, 0, false, &s);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 5);
+        net_process(f, 61, 0, 0);
+        net_same(f, 61, 1);
+        put(f->fds[1], "cgroup.procs", "61\n");
+        f->cgs[1].net.id = 11;
+        net_look(f, 1, false, &others);
+        assert_true(has_net(&others));
+        assert_int_equal(others.v[SAMPLE_NET_RX_BYTES], 0);
+        assert_int_equal(f->cgs[1].net.state, NET_HOST);
+        /* It stays there: it has none of its own. */
+        net_look(f, 1, false, &others);
+        assert_false(has_net(&others));
+        /* What an earlier guard had counted is not begun anew. */
+        sample_put(&later, SAMPLE_NET_RX_BYTES, 77);
+        f->cgs[2].net.id = 12;
+        net_look(f, 2, false, &later);
+        assert_int_equal(later.v[SAMPLE_NET_RX_BYTES], 77);
+}
+
+static void test_net_shared(void **state) {
+        Fixture *f = *state;
+        Sample s[3] = {};
+
+        net_process(f, 1, 1000, 1000);
+        net_process(f, 70, 100, 100);
+        net_process(f, 71, 0, 0);
+        net_same(f, 71, 70);
+        for (int i = 0; i < 2; i++) {
+                f->cgs[i].net.id = 10 + (uint64_t)i;
+                put(f->fds[i], "cgroup.procs", i == 0 ? "70\n" : "71\n");
+                net_look(f, i, true, &s[i]);
+        }
+        assert_true(has_net(&s[0]));
+        assert_false(has_net(&s[1]));
+        assert_int_equal(f->cgs[1].net.state, NET_SHARED);
+        assert_int_equal(f->cgs[1].net.counted_at, 10);
+        /* The other goes on with it, and with what is sent from now on. */
+        meter_cg_deinit(f->m, &f->cgs[0]);
+        net_look(f, 1, true, &s[1]);
+        assert_int_equal(f->cgs[1].net.state, NET_OWN);
+        assert_false(has_net(&s[1]));
+        net_look(f, 1, true, &s[1]);
+        assert_int_equal(s[1].v[SAMPLE_NET_RX_BYTES], 100);
+}
+
+static void test_net_kept(void **state) {
+        Fixture *f = *state;
+        Sample s = {};
+
+        net_process(f, 1, 1000, 1000);
+        net_process(f, 80, 5, 5);
+        f->cgs[0].net.id = 10;
+        put(f->fds[0], "cgroup.procs", "80\n");
+        net_look(f, 0, true, &s);
+        assert_int_equal(stats_of(f).n_kept_fds, 2);
+        /* The process is kept, and asked, whatever the list says: */
+        put(f->fds[0], "cgroup.procs", "");
+        net_process(f, 80, 6, 6);
+        net_look(f, 0, true, &s);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 6);
+        assert_int_equal(stats_of(f).n_kept_fds, 2);
+        /* until a full look; */
+        put(f->fds[0], "cgroup.procs", "81\n");
+        net_process(f, 81, 7, 7);
+        net_same(f, 81, 80);
+        net_process(f, 81, 7, 7); /* the same file */
+        assert_int_equal(meter_look(f->m, &f->cgs[0], BIT(CPU_STAT) | BIT(NET_DEV) | METER_PROBE_MISSING,
+                                    true, s.at + SEC, &s),
+                         0);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 7);
+        net_end(f, 80);
+        net_process(f, 81, 8, 8);
+        net_look(f, 0, true, &s);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 8); /* it is 81 that is kept */
+        /* or until it ends. */
+        net_process(f, 82, 9, 9);
+        net_same(f, 82, 81);
+        net_process(f, 82, 9, 9);
+        net_end(f, 81);
+        put(f->fds[0], "cgroup.procs", "82\n");
+        net_look(f, 0, true, &s);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 9);
+        assert_int_equal(stats_of(f).n_kept_fds, 2);
+        meter_cool(f->m, &f->cgs[0]);
+        assert_int_equal(stats_of(f).n_kept_fds, 0);
+        assert_int_equal(f->cgs[0].net.state, NET_OWN); /* cold, it counts all the same */
+}
+
+static void test_net_damaged(void **state) {
+        Fixture *f = *state;
+        _cleanup_buf_ Buf b = BUF_INIT;
+        Sample s = {};
+
+        net_process(f, 1, 1000, 1000);
+        net_process(f, 90, 5, 5);
+        f->cgs[0].net.id = 10;
+        put(f->fds[0], "cgroup.procs", "90\n");
+        net_look(f, 0, false, &s);
+        /* Ten thousand interfaces: not cut off, not taken for less, and not read each second. */
+        buf_puts(&b, NET_HEAD);
+        for (unsigned i = 0; i < 10000; i++)
+                buf_printf(&b, "dummy%u: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n", i);
+        put(f->procfd, "90/net/dev", buf_str(&b));
+        net_look(f, 0, false, &s);
+        assert_false(has_net(&s));
+        assert_int_equal(stats_of(f).n_net_damaged, 1);
+        net_process(f, 90, 6, 6);
+        net_look(f, 0, false, &s);
+        assert_false(has_net(&s));
+        assert_int_equal(stats_of(f).n_net_damaged, 1);
+        assert_int_equal(
+                meter_look(f->m, &f->cgs[0], BIT(NET_DEV) | METER_PROBE_MISSING, false, s.at + SEC, &s), 0);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 6);
+        put(f->procfd, "90/net/dev", NET_HEAD "eth0: 1 2\n");
+        net_look(f, 0, false, &s);
+        assert_false(has_net(&s));
+        assert_int_equal(stats_of(f).n_net_damaged, 2);
+}
+
+/* Whoever cannot tell the host's namespace would take the host's traffic for a container's. */
+static void test_net_no_host(void **state) {
+        Fixture *f = *state;
+        Sample s = {};
+
+        net_process(f, 95, 5, 5);
+        f->cgs[0].net.id = 10;
+        put(f->fds[0], "cgroup.procs", "95\n");
+        net_look(f, 0, false, &s);
+        assert_false(has_net(&s));
+        assert_int_equal(f->cgs[0].net.state, NET_UNKNOWN);
+        assert_int_equal(stats_of(f).net_error, -ENOENT);
+        net_process(f, 1, 1000, 1000);
+        net_look(f, 0, false, &s);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 5);
+        assert_int_equal(stats_of(f).net_error, 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_new),
@@ -661,6 +908,12 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_peaks, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_peak_kinds, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_host, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_net, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_net_first, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_net_shared, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_net_kept, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_net_damaged, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_net_no_host, setup, teardown),
                 cmocka_unit_test(test_real_proc),
                 cmocka_unit_test(test_cgroupfs),
         };
