@@ -28,6 +28,14 @@ static const struct {
         [RATE_IO_WBYTES] = { "io_write_bytes", SAMPLE_IO_WBYTES, 1 },
         [RATE_IO_RIOS] = { "io_read_ops", SAMPLE_IO_RIOS, 1 },
         [RATE_IO_WIOS] = { "io_write_ops", SAMPLE_IO_WIOS, 1 },
+        [RATE_NET_RX_BYTES] = { "network_receive_bytes", SAMPLE_NET_RX_BYTES, 1 },
+        [RATE_NET_RX_PACKETS] = { "network_receive_packets", SAMPLE_NET_RX_PACKETS, 1 },
+        [RATE_NET_RX_ERRORS] = { "network_receive_errors", SAMPLE_NET_RX_ERRORS, 1 },
+        [RATE_NET_RX_DROPPED] = { "network_receive_packets_dropped", SAMPLE_NET_RX_DROPPED, 1 },
+        [RATE_NET_TX_BYTES] = { "network_transmit_bytes", SAMPLE_NET_TX_BYTES, 1 },
+        [RATE_NET_TX_PACKETS] = { "network_transmit_packets", SAMPLE_NET_TX_PACKETS, 1 },
+        [RATE_NET_TX_ERRORS] = { "network_transmit_errors", SAMPLE_NET_TX_ERRORS, 1 },
+        [RATE_NET_TX_DROPPED] = { "network_transmit_packets_dropped", SAMPLE_NET_TX_DROPPED, 1 },
 };
 
 const char *rate_name(Rate r) { return infos[r].name; }

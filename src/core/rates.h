@@ -3,7 +3,7 @@
 
 /*
  * How fast, between two looks at a cgroup (layer: core, pure): what people and
- * the judge speak of. CPU and stalls in permyriad (of one CPU, of the time; 10000 is all of it), io a second.
+ * the judge speak of. CPU and stalls in permyriad (of one CPU, of the time; 10000 is all of it), io and network a second.
  */
 
 #include "sample.h"
@@ -22,6 +22,14 @@ typedef enum Rate {
         RATE_IO_WBYTES,
         RATE_IO_RIOS,
         RATE_IO_WIOS,
+        RATE_NET_RX_BYTES,
+        RATE_NET_RX_PACKETS,
+        RATE_NET_RX_ERRORS,
+        RATE_NET_RX_DROPPED,
+        RATE_NET_TX_BYTES,
+        RATE_NET_TX_PACKETS,
+        RATE_NET_TX_ERRORS,
+        RATE_NET_TX_DROPPED,
         _RATE_MAX,
 } Rate;
 const char *rate_name(Rate r); /* in JSON: "cpu_permyriad", "io_read_bytes"; stable */

@@ -4,10 +4,11 @@
  * A table of records in a file, written in place.
  *
  *   page 0        header: magic, version, size of a slot, shape, boot id
- *   from page 1   slots of BOOKSLOT_BYTES, a whole number of them in a page
+ *   from page 1   slots of BOOKSLOT_BYTES, three in a page; of version 1 four
  *
  * What a slot holds is bookslot.h's affair. A build that would read a slot otherwise has
- * another shape and sets the file aside, even if somebody forgot to count the version up.
+ * another shape and sets the file aside, even if somebody forgot to count the version up. A
+ * file of version 1 is written anew as one of this version when it is opened: an upgrade loses nothing.
  *
  * The file is the only copy. A put that failed leaves nothing behind but the error, because
  * the same record is put again with its next sample anyway; a drop that failed is
@@ -29,9 +30,8 @@
 #define FILE_NAME "books"
 #define FILE_NAME_OLD "books.old"
 #define FILE_NAME_NEW "books.new"
-#define VERSION 1
-#define HEADER_BYTES 4096
-#define FILE_BYTES_MAX (HEADER_BYTES + (off_t)BOOKFILE_SLOTS_MAX * BOOKSLOT_BYTES)
+#define PAGE_BYTES 4096
+#define HEADER_BYTES PAGE_BYTES
 
 static const char magic[16] = "bailiff-books";
 
@@ -41,7 +41,6 @@ typedef struct Header {
         char boot_id[BOOKFILE_BOOT_ID_BYTES];
 } Header;
 _Static_assert(sizeof(Header) == 96 && sizeof(Header) <= HEADER_BYTES, "no padding on file");
-_Static_assert(HEADER_BYTES % BOOKSLOT_BYTES == 0, "no slot crosses a page");
 
 typedef struct Bits {
         uint64_t words[BOOKFILE_SLOTS_MAX / 64];
@@ -68,7 +67,15 @@ static void bit_set(Bits *b, uint32_t i, bool on) {
 
 /* ---- slots ---- */
 
-static off_t slot_at(uint32_t slot) { return HEADER_BYTES + (off_t)slot * BOOKSLOT_BYTES; }
+/* None crosses a page. */
+static off_t place(BookVersion version, uint32_t slot) {
+        uint32_t bytes = version == BOOK_VERSION_1 ? BOOKSLOT_BYTES_1 : BOOKSLOT_BYTES,
+                 in_page = PAGE_BYTES / bytes;
+
+        return HEADER_BYTES + (off_t)(slot / in_page) * PAGE_BYTES + (off_t)(slot % in_page) * bytes;
+}
+
+static off_t slot_at(uint32_t slot) { return place(BOOK_VERSION_NOW, slot); }
 
 /* As much as there is; the rest, as a hole, is zeros. */
 static int read_at(int fd, void *data, size_t n, off_t at) {
@@ -106,17 +113,18 @@ static int slot_read(const BookFile *f, uint32_t slot, BookRecord *ret) {
         int r;
 
         r = read_at(f->fd, bytes, sizeof(bytes), slot_at(slot));
-        return r < 0 ? r : bookslot_decode(bytes, ret);
+        return r < 0 ? r : bookslot_decode(BOOK_VERSION_NOW, bytes, sizeof(bytes), ret);
 }
 
 /* ---- the file ---- */
 
-static void make_header(const BookFile *f, Header *h) {
+static void make_header(const BookFile *f, BookVersion version, Header *h) {
         *h = (Header){};
         memcpy(h->magic, magic, sizeof(magic));
-        bytes_put_le(h->version, sizeof(h->version), VERSION);
-        bytes_put_le(h->slot_bytes, sizeof(h->slot_bytes), BOOKSLOT_BYTES);
-        bytes_put_le(h->shape, sizeof(h->shape), bookslot_shape());
+        bytes_put_le(h->version, sizeof(h->version), version);
+        bytes_put_le(h->slot_bytes, sizeof(h->slot_bytes),
+                     version == BOOK_VERSION_1 ? BOOKSLOT_BYTES_1 : BOOKSLOT_BYTES);
+        bytes_put_le(h->shape, sizeof(h->shape), bookslot_shape(version));
         memcpy(h->boot_id, f->boot_id, sizeof(h->boot_id));
 }
 
@@ -126,7 +134,7 @@ static int write_header(const BookFile *f, int fd) {
         Header h;
         int r;
 
-        make_header(f, &h);
+        make_header(f, BOOK_VERSION_NOW, &h);
         memcpy(page, &h, sizeof(h));
         r = write_at(fd, page, sizeof(page), 0);
         if (r < 0)
@@ -134,7 +142,7 @@ static int write_header(const BookFile *f, int fd) {
         return r;
 }
 
-/* 1: ours to go on with. 0: empty. -ESTALE: to be set aside. Other errno: cannot be told. */
+/* A BookVersion: ours to go on with. 0: empty. -ESTALE: to be set aside. Other errno: cannot be told. */
 static int check_file(const BookFile *f, int fd) {
         struct stat st;
         Header found, expected;
@@ -147,14 +155,78 @@ static int check_file(const BookFile *f, int fd) {
         if (st.st_size == 0)
                 return 0;
         /* A file that was not there, or not readable, when records were taken over. */
-        if (f->opened || st.st_size < HEADER_BYTES || st.st_size > FILE_BYTES_MAX)
+        if (f->opened || st.st_size < HEADER_BYTES ||
+            st.st_size >= slot_at(BOOKFILE_SLOTS_MAX - 1) + PAGE_BYTES)
                 return -ESTALE;
         r = read_at(fd, &found, sizeof(found), 0);
         if (r < 0)
                 return r;
-        make_header(f, &expected);
-        return memcmp(&found, &expected, sizeof(found)) == 0 ? 1 : -ESTALE;
+        for (int v = BOOK_VERSION_NOW; v >= BOOK_VERSION_1; v--) {
+                make_header(f, (BookVersion)v, &expected);
+                if (memcmp(&found, &expected, sizeof(found)) == 0)
+                        return v;
+        }
+        return -ESTALE;
 }
+
+/* ---- a file anew ---- */
+
+static int begin_new(const BookFile *f) {
+        int fd = openat(f->dirfd, FILE_NAME_NEW, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/* r: of writing it. */
+static int end_new(const BookFile *f, int r) {
+        if (r == 0 && renameat(f->dirfd, FILE_NAME_NEW, f->dirfd, FILE_NAME) < 0)
+                r = -errno;
+        if (r < 0)
+                (void)unlinkat(f->dirfd, FILE_NAME_NEW, 0);
+        return r;
+}
+
+static int convert_slots(BookFile *f, int from, int to) {
+        struct stat st;
+
+        if (fstat(from, &st) < 0)
+                return -errno;
+        for (uint32_t i = 0; i < BOOKFILE_SLOTS_MAX && place(BOOK_VERSION_1, i) < st.st_size; i++) {
+                uint8_t bytes[BOOKSLOT_BYTES];
+                BookRecord record;
+                int r = read_at(from, bytes, BOOKSLOT_BYTES_1, place(BOOK_VERSION_1, i)), k;
+
+                if (r < 0)
+                        return r;
+                k = bookslot_decode(BOOK_VERSION_1, bytes, BOOKSLOT_BYTES_1, &record);
+                f->stats.n_damaged += k < 0;
+                if (k > 0)
+                        r = write_at(to, bytes, bookslot_encode(&record, bytes), slot_at(i));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* From version 1 to this one; *fd becomes the new file's. */
+static int convert(BookFile *f, int *fd) {
+        _cleanup_fd_ int to = begin_new(f);
+        int r;
+
+        if (to < 0)
+                return to;
+        r = write_header(f, to);
+        if (r == 0)
+                r = convert_slots(f, *fd, to);
+        r = end_new(f, r);
+        if (r < 0)
+                return r;
+        fd_close(*fd);
+        *fd = steal_fd(&to);
+        return 0;
+}
+
+/* ---- the file's name ---- */
 
 static int set_aside(BookFile *f) {
         if (renameat(f->dirfd, FILE_NAME, f->dirfd, FILE_NAME_OLD) < 0)
@@ -178,6 +250,8 @@ static int open_file(BookFile *f) {
                         r = errno == EISDIR || errno == ELOOP || errno == ENXIO ? -ESTALE : -errno;
                 if (r == 0)
                         r = write_header(f, fd);
+                else if (r == BOOK_VERSION_1)
+                        r = convert(f, &fd);
                 if (r >= 0) {
                         f->fd = steal_fd(&fd);
                         return 0;
@@ -200,21 +274,18 @@ static int copy_file(BookFile *f) {
 
         if (fstat(f->fd, &st) < 0)
                 return -errno;
-        fd = openat(f->dirfd, FILE_NAME_NEW, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        fd = begin_new(f);
         if (fd < 0)
-                return -errno;
+                return fd;
         r = 0;
         for (off_t at = 0; at < st.st_size && r == 0; at += (off_t)sizeof(chunk)) {
                 r = read_at(f->fd, chunk, sizeof(chunk), at);
                 if (r == 0)
                         r = write_at(fd, chunk, sizeof(chunk), at);
         }
-        if (r == 0 && renameat(f->dirfd, FILE_NAME_NEW, f->dirfd, FILE_NAME) < 0)
-                r = -errno;
-        if (r < 0) {
-                (void)unlinkat(f->dirfd, FILE_NAME_NEW, 0);
+        r = end_new(f, r);
+        if (r < 0)
                 return r;
-        }
         fd_close(f->fd);
         f->fd = steal_fd(&fd);
         return 0;

@@ -9,8 +9,8 @@
  * cgroup was sampled: no snapshot to be late, no log to compact, and SIGKILL
  * between two writes loses nothing (a write never crosses a page, so that it is there
  * or not). Every slot has a checksum; the header names format version, sizes and boot id. A slot that is damaged is
- * skipped and counted; a file of another boot, version or shape, or without a readable header, is set aside as books.old
- * (renamed; the one called so before goes) and a new one begun.
+ * skipped and counted; a file of another boot or shape, of a version that we do not know, or without a readable header, is
+ * set aside as books.old (renamed; the one called so before goes) and a new one begun. One of an earlier version is taken over.
  */
 
 #include "baseline.h"

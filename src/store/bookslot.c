@@ -11,9 +11,10 @@
  *
  * Fixed-size integers are little-endian. All numbers of a record are LEB128, but that the
  * ninth byte is a whole one, so that none takes more than nine: with that the worst case of
- * each kind fits a slot (static assertions below), and a usual one takes a third of it.
+ * each kind fits a slot (static assertions below), and a usual one takes a quarter of it.
  * Fields have no numbers of their own, their order is the format, and its names are hashed
- * into the shape. Checksums are those of bytes.h.
+ * into the shape. Version 1 had no network counters, and is the same without them.
+ * Checksums are those of bytes.h.
  */
 
 #include "bookslot.h"
@@ -21,18 +22,20 @@
 
 /* What is kept of a sample. */
 static const SampleField kept[] = {
-        SAMPLE_CPU_USAGE,       SAMPLE_CPU_USER,      SAMPLE_CPU_SYSTEM,
-        SAMPLE_CPU_PERIODS,     SAMPLE_CPU_THROTTLED, SAMPLE_CPU_THROTTLED_USEC,
-        SAMPLE_IO_RBYTES,       SAMPLE_IO_WBYTES,     SAMPLE_IO_RIOS,
-        SAMPLE_IO_WIOS,         SAMPLE_CPU_SOME,      SAMPLE_CPU_FULL,
-        SAMPLE_MEMORY_SOME,     SAMPLE_MEMORY_FULL,   SAMPLE_IO_SOME,
-        SAMPLE_IO_FULL,         SAMPLE_IRQ_FULL,      SAMPLE_REFAULT_ANON,
-        SAMPLE_REFAULT_FILE,    SAMPLE_PGMAJFAULT,    SAMPLE_EVENTS_HIGH,
-        SAMPLE_EVENTS_MAX,      SAMPLE_EVENTS_OOM,    SAMPLE_EVENTS_OOM_KILL,
-        SAMPLE_PIDS_EVENTS_MAX, SAMPLE_MEMORY,        SAMPLE_SWAP,
-        SAMPLE_FROZEN,
+        SAMPLE_CPU_USAGE,       SAMPLE_CPU_USER,       SAMPLE_CPU_SYSTEM,
+        SAMPLE_CPU_PERIODS,     SAMPLE_CPU_THROTTLED,  SAMPLE_CPU_THROTTLED_USEC,
+        SAMPLE_IO_RBYTES,       SAMPLE_IO_WBYTES,      SAMPLE_IO_RIOS,
+        SAMPLE_IO_WIOS,         SAMPLE_CPU_SOME,       SAMPLE_CPU_FULL,
+        SAMPLE_MEMORY_SOME,     SAMPLE_MEMORY_FULL,    SAMPLE_IO_SOME,
+        SAMPLE_IO_FULL,         SAMPLE_IRQ_FULL,       SAMPLE_REFAULT_ANON,
+        SAMPLE_REFAULT_FILE,    SAMPLE_PGMAJFAULT,     SAMPLE_EVENTS_HIGH,
+        SAMPLE_EVENTS_MAX,      SAMPLE_EVENTS_OOM,     SAMPLE_EVENTS_OOM_KILL,
+        SAMPLE_PIDS_EVENTS_MAX, SAMPLE_MEMORY,         SAMPLE_SWAP,
+        SAMPLE_FROZEN,          SAMPLE_NET_RX_BYTES,   SAMPLE_NET_RX_PACKETS,
+        SAMPLE_NET_RX_ERRORS,   SAMPLE_NET_RX_DROPPED, SAMPLE_NET_TX_BYTES,
+        SAMPLE_NET_TX_PACKETS,  SAMPLE_NET_TX_ERRORS,  SAMPLE_NET_TX_DROPPED,
 };
-_Static_assert(ARRAY_SIZE(kept) <= 32, "a mask of 32 bits");
+_Static_assert(ARRAY_SIZE(kept) < 64, "a mask of 64 bits");
 
 /* Those of book_info()->hierarchical: all that slices and ended_below are for. */
 static const BookField hierarchical[] = { BOOK_CPU_USEC,  BOOK_CPU_USER_USEC, BOOK_CPU_SYSTEM_USEC,
@@ -48,13 +51,28 @@ static const BookField hierarchical[] = { BOOK_CPU_USEC,  BOOK_CPU_USER_USEC, BO
 #define TOTALS_BYTES ((1 + _BOOK_MAX) * NUM_BYTES)
 #define BOOK_BYTES (TOTALS_BYTES + 3 * NUM_BYTES)
 #define SUMS_BYTES (ARRAY_SIZE(hierarchical) * NUM_BYTES)
-#define SAMPLE_BYTES (NUM_BYTES + NUM32_BYTES + ARRAY_SIZE(kept) * NUM_BYTES)
+#define SAMPLE_BYTES (2 * NUM_BYTES + ARRAY_SIZE(kept) * NUM_BYTES)
 #define SERIES_BYTES (2 * NUM32_BYTES + BASELINE_DAYS * NUM16_BYTES + 2 * NUM8_BYTES)
 #define BASELINE_BYTES (_BASELINE_MAX * (SERIES_BYTES + NUM_BYTES) + 2 * NUM_BYTES + NUM32_BYTES)
 #define TENANT_BYTES (BOOK_BYTES + TOTALS_BYTES + 2 * SUMS_BYTES + 2 * NUM_BYTES)
 _Static_assert(BOOKSLOT_HEAD + WHO_BYTES + BOOK_BYTES + SAMPLE_BYTES + BASELINE_BYTES <= BOOKSLOT_BYTES,
                "any container or slice fits");
 _Static_assert(BOOKSLOT_HEAD + WHO_BYTES + TENANT_BYTES <= BOOKSLOT_BYTES, "any tenant fits");
+
+/* ---- versions ---- */
+
+static bool has_book_field(BookVersion version, size_t f) {
+        return version >= BOOK_VERSION_2 || f < BOOK_NET_RX_BYTES || f > BOOK_NET_TX_DROPPED;
+}
+
+/* Those that came later are the last ones. */
+static size_t n_kept(BookVersion version) {
+        size_t n = ARRAY_SIZE(kept);
+
+        while (version < BOOK_VERSION_2 && sample_info(kept[n - 1])->file == SAMPLE_FILE_NET_DEV)
+                n--;
+        return n;
+}
 
 /* ---- bytes ---- */
 
@@ -64,6 +82,7 @@ _Static_assert(BOOKSLOT_HEAD + WHO_BYTES + TENANT_BYTES <= BOOKSLOT_BYTES, "any 
  * from then on.
  */
 typedef struct Codec {
+        BookVersion version;
         uint8_t *p, *end;
         bool reading, bad;
 } Codec;
@@ -131,7 +150,8 @@ static void code_name(Codec *c, char name[static BOOKFILE_NAME_BYTES]) {
 static void code_totals(Codec *c, Book *b) {
         code_u64(c, &b->since_realtime);
         for (size_t i = 0; i < _BOOK_MAX; i++)
-                code_u64(c, &b->v[i]);
+                if (has_book_field(c->version, i))
+                        code_u64(c, &b->v[i]);
 }
 
 static void code_book(Codec *c, Book *b) {
@@ -147,13 +167,14 @@ static void code_sums(Codec *c, Book *b) {
 }
 
 static void code_sample(Codec *c, Sample *s) {
-        uint32_t have = 0;
+        size_t n = n_kept(c->version);
+        uint64_t have = 0;
 
         code_u64(c, &s->at);
-        for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-                have |= (uint32_t)sample_has(s, kept[i]) << i;
-        have = (uint32_t)code_num(c, have, (UINT64_C(1) << ARRAY_SIZE(kept)) - 1);
-        for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+        for (size_t i = 0; i < n; i++)
+                have |= (uint64_t)sample_has(s, kept[i]) << i;
+        have = code_num(c, have, (UINT64_C(1) << n) - 1);
+        for (size_t i = 0; i < n; i++)
                 if (have >> i & 1)
                         sample_put(s, kept[i], code_num(c, s->v[kept[i]], UINT64_MAX));
 }
@@ -206,7 +227,7 @@ static void code_record(Codec *c, BookRecord *r) {
 /* ---- slots ---- */
 
 size_t bookslot_encode(const BookRecord *record, uint8_t slot[static BOOKSLOT_BYTES]) {
-        Codec c = { .p = slot + BOOKSLOT_HEAD, .end = slot + BOOKSLOT_BYTES };
+        Codec c = { .version = BOOK_VERSION_NOW, .p = slot + BOOKSLOT_HEAD, .end = slot + BOOKSLOT_BYTES };
         BookRecord r = *record;
         size_t n;
 
@@ -217,15 +238,15 @@ size_t bookslot_encode(const BookRecord *record, uint8_t slot[static BOOKSLOT_BY
         return n;
 }
 
-int bookslot_decode(uint8_t slot[static BOOKSLOT_BYTES], BookRecord *ret) {
+int bookslot_decode(BookVersion version, uint8_t *slot, size_t slot_bytes, BookRecord *ret) {
         static const uint8_t nothing[BOOKSLOT_HEAD];
         size_t n = bytes_get_le(slot + 8, 2);
-        Codec c = { .p = slot + BOOKSLOT_HEAD, .reading = true };
+        Codec c = { .version = version, .p = slot + BOOKSLOT_HEAD, .reading = true };
         BookRecord r = {};
 
         if (memcmp(slot, nothing, BOOKSLOT_HEAD) == 0)
                 return 0;
-        if (n > BOOKSLOT_BYTES - BOOKSLOT_HEAD ||
+        if (n > slot_bytes - BOOKSLOT_HEAD ||
             bytes_get_le(slot, 8) != bytes_fnv1a(FNV_BASIS, slot + 8, n + 2))
                 return -EBADMSG;
         c.end = c.p + n;
@@ -236,7 +257,7 @@ int bookslot_decode(uint8_t slot[static BOOKSLOT_BYTES], BookRecord *ret) {
         return 1;
 }
 
-uint64_t bookslot_shape(void) {
+uint64_t bookslot_shape(BookVersion version) {
         static const uint8_t sizes[] = { _BASELINE_MAX, BASELINE_DAYS, BOOKFILE_NAME_BYTES,
                                          ARRAY_SIZE(hierarchical) };
         uint64_t h = bytes_fnv1a(FNV_BASIS, sizes, sizeof(sizes));
@@ -244,9 +265,10 @@ uint64_t bookslot_shape(void) {
         for (int f = 0; f < _BOOK_MAX; f++) {
                 const char *name = book_info((BookField)f)->name;
 
-                h = bytes_fnv1a(h, name, strlen(name) + 1);
+                if (has_book_field(version, (size_t)f))
+                        h = bytes_fnv1a(h, name, strlen(name) + 1);
         }
-        for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+        for (size_t i = 0; i < n_kept(version); i++) {
                 const char *name = sample_info(kept[i])->name;
 
                 h = bytes_fnv1a(h, name, strlen(name) + 1);

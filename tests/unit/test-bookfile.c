@@ -23,7 +23,9 @@
 #define BOOT "0f3c5f5e-6a51-4b8e-9a0e-2f1d6f7a8b9c"
 #define FILE_NAME "books"
 #define HEADER 4096
-#define SLOT 1024
+#define SLOT 1360
+/* Of a slot: three in a page. */
+#define AT(i) (HEADER + (size_t)(i) / 3 * 4096 + (size_t)(i) % 3 * SLOT)
 
 static char dir[] = "/tmp/test-bookfile-XXXXXX";
 static int dir_fd = -1;
@@ -94,16 +96,18 @@ static void seal(uint8_t *slot) {
 /* ---- records ---- */
 
 static const SampleField kept[] = {
-        SAMPLE_CPU_USAGE,    SAMPLE_CPU_USER,      SAMPLE_CPU_SYSTEM,
-        SAMPLE_CPU_PERIODS,  SAMPLE_CPU_THROTTLED, SAMPLE_CPU_THROTTLED_USEC,
-        SAMPLE_IO_RBYTES,    SAMPLE_IO_WBYTES,     SAMPLE_IO_RIOS,
-        SAMPLE_IO_WIOS,      SAMPLE_CPU_SOME,      SAMPLE_CPU_FULL,
-        SAMPLE_MEMORY_SOME,  SAMPLE_MEMORY_FULL,   SAMPLE_IO_SOME,
-        SAMPLE_IO_FULL,      SAMPLE_IRQ_FULL,      SAMPLE_REFAULT_ANON,
-        SAMPLE_REFAULT_FILE, SAMPLE_PGMAJFAULT,    SAMPLE_EVENTS_HIGH,
-        SAMPLE_EVENTS_MAX,   SAMPLE_EVENTS_OOM,    SAMPLE_EVENTS_OOM_KILL,
-        SAMPLE_MEMORY,       SAMPLE_SWAP,          SAMPLE_PIDS_EVENTS_MAX,
-        SAMPLE_FROZEN,
+        SAMPLE_CPU_USAGE,      SAMPLE_CPU_USER,       SAMPLE_CPU_SYSTEM,
+        SAMPLE_CPU_PERIODS,    SAMPLE_CPU_THROTTLED,  SAMPLE_CPU_THROTTLED_USEC,
+        SAMPLE_IO_RBYTES,      SAMPLE_IO_WBYTES,      SAMPLE_IO_RIOS,
+        SAMPLE_IO_WIOS,        SAMPLE_CPU_SOME,       SAMPLE_CPU_FULL,
+        SAMPLE_MEMORY_SOME,    SAMPLE_MEMORY_FULL,    SAMPLE_IO_SOME,
+        SAMPLE_IO_FULL,        SAMPLE_IRQ_FULL,       SAMPLE_REFAULT_ANON,
+        SAMPLE_REFAULT_FILE,   SAMPLE_PGMAJFAULT,     SAMPLE_EVENTS_HIGH,
+        SAMPLE_EVENTS_MAX,     SAMPLE_EVENTS_OOM,     SAMPLE_EVENTS_OOM_KILL,
+        SAMPLE_MEMORY,         SAMPLE_SWAP,           SAMPLE_PIDS_EVENTS_MAX,
+        SAMPLE_FROZEN,         SAMPLE_NET_RX_BYTES,   SAMPLE_NET_RX_PACKETS,
+        SAMPLE_NET_RX_ERRORS,  SAMPLE_NET_RX_DROPPED, SAMPLE_NET_TX_BYTES,
+        SAMPLE_NET_TX_PACKETS, SAMPLE_NET_TX_ERRORS,  SAMPLE_NET_TX_DROPPED,
 };
 
 /* Numbers of all lengths. */
@@ -481,8 +485,8 @@ static void test_many(void **state) {
                 assert_int_equal(bookfile_put(f, &slot, &r), 0);
                 if (id == 10000) {
                         assert_int_equal(fstatat(dir_fd, FILE_NAME, &st, 0), 0);
-                        assert_true(st.st_size <= 10 << 20);
-                        assert_true(st.st_blocks * 512 <= 10 << 20);
+                        assert_true(st.st_size <= 14 << 20);
+                        assert_true(st.st_blocks * 512 <= 14 << 20);
                 }
         }
         put(f, 1, -E2BIG);
@@ -501,11 +505,170 @@ static void test_many(void **state) {
                 /* One slot more than there may be. */
                 _cleanup_fd_ int fd = openat(dir_fd, FILE_NAME, O_WRONLY | O_CLOEXEC);
 
-                assert_int_equal(ftruncate(fd, HEADER + (off_t)(BOOKFILE_SLOTS_MAX + 1) * SLOT), 0);
+                assert_int_equal(ftruncate(fd, (off_t)AT(BOOKFILE_SLOTS_MAX + 2)), 0);
         }
         f = open_books();
         assert_true(stats_of(f).set_aside);
         assert_int_equal(stats_of(f).n_used, 0);
+}
+
+static void limit_file_size(rlim_t max) {
+        struct rlimit r = { max, RLIM_INFINITY };
+
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
+}
+
+/* ---- an earlier version ---- */
+
+/* A file of version 1, as that wrote it: a container, and tenants that reach into the second page. */
+static void make_version_1(uint8_t file[static HEADER + 5 * 1024]) {
+        static const uint8_t header[] = {
+                'b', 'a', 'i', 'l', 'i', 'f', 'f', '-', 'b', 'o', 'o', 'k', 's', 0, 0, 0,
+                1, 0, 0, 0, 0, 4, 0, 0, 0xde, 0x97, 0x98, 0x27, 0xc8, 0x75, 0xc9, 0x9a,
+        }, container[] = {
+                1, 7, 1, 1, 't', 1, 'c', /* kind, id, below, names */
+                0xe8, 7, 0xac, 2, 0, 0, 0, 0, 0, 0, 0, 0, 40, 50, /* since, CPU, ..., write operations, CPU stall */
+                [45] = 60, /* tasks' peak */
+                [50] = 77, 0x81, 0x80, 0x80, 0x50, 0x88, 0x27, 0x80, 0x20, 1, /* a sample: CPU 5000, memory 4096, frozen */
+                [98] = 1, /* the baseline's resources */
+        }, tenant[] = {
+                3, 0, 0, 2, 't', '0', 0, 0, 0xa8, 0x46, /* ended: CPU 9000 */
+                [83] = 11, [90] = 12, /* floor: peak of memory; slices: read */
+                [94] = 13, [101] = 14, 15, /* below: CPU; last ones */
+        };
+
+        memset(file, 0, HEADER + 5 * 1024);
+        memcpy(file, header, sizeof(header));
+        memcpy(file + 32, BOOT, strlen(BOOT));
+        for (size_t i = 0; i < 5; i++) {
+                uint8_t *slot = file + HEADER + i * 1024;
+                size_t n = i == 0 ? sizeof(container) : sizeof(tenant);
+
+                memcpy(slot + 10, i == 0 ? container : tenant, n);
+                if (i > 0) {
+                        slot[15] = (uint8_t)('0' + i - 1);
+                        slot[18] = (uint8_t)(0xa8 + i - 1);
+                }
+                slot[8] = (uint8_t)n;
+                seal(slot);
+        }
+}
+
+static void assert_version_1(BookFile *f) {
+        uint32_t slot, i = 0;
+        BookRecord r;
+
+        for (unsigned k = 0; k < 5; k++) {
+                const Book *ended = &r.sum.book.ended;
+
+                assert_true(bookfile_next(f, &i, &slot, &r));
+                assert_int_equal(slot, k);
+                if (k == 0) {
+                        assert_true(r.kind == BOOKFILE_CONTAINER && r.id == 7 && r.below);
+                        assert_string_equal(r.tenant, "t");
+                        assert_string_equal(r.name, "c");
+                        assert_int_equal(r.cg.book.since_realtime, 1000);
+                        assert_int_equal(r.cg.book.v[BOOK_CPU_USEC], 300);
+                        assert_int_equal(r.cg.book.v[BOOK_IO_WIOS], 40);
+                        assert_int_equal(r.cg.book.v[BOOK_NET_RX_BYTES], 0);
+                        assert_int_equal(r.cg.book.v[BOOK_CPU_SOME_USEC], 50);
+                        assert_int_equal(r.cg.book.v[BOOK_PEAK_TASKS], 60);
+                        assert_int_equal(r.cg.last.at, 77);
+                        assert_int_equal(r.cg.last.v[SAMPLE_CPU_USAGE], 5000);
+                        assert_int_equal(r.cg.last.v[SAMPLE_MEMORY], 4096);
+                        assert_true(sample_has(&r.cg.last, SAMPLE_FROZEN));
+                        assert_false(sample_has(&r.cg.last, SAMPLE_NET_RX_BYTES));
+                        assert_int_equal(r.cg.baseline.have, 1);
+                        continue;
+                }
+                assert_int_equal(r.kind, BOOKFILE_TENANT);
+                assert_int_equal(ended->v[BOOK_CPU_USEC], 9000 + k - 1);
+                assert_int_equal(r.sum.book.floor.v[BOOK_PEAK_MEMORY], 11);
+                assert_int_equal(r.sum.book.slices.v[BOOK_IO_RBYTES], 12);
+                assert_int_equal(r.sum.ended_below.v[BOOK_CPU_USEC], 13);
+                assert_int_equal(r.sum.book.last_fold, 14);
+                assert_int_equal(r.sum.book.last_slice, 15);
+        }
+        assert_false(bookfile_next(f, &i, &slot, &r));
+}
+
+/* Taken over, and from then on a file of this version. */
+static void test_version_1(void **state) {
+        _cleanup_(cleanup_bookfile_free) BookFile *f = NULL;
+        uint8_t file[HEADER + 5 * 1024];
+        uint32_t slot;
+        BookRecord r;
+
+        (void)state;
+        make_version_1(file);
+        write_all(file, sizeof(file));
+        f = open_books();
+        assert_int_equal(stats_of(f).n_used, 5);
+        assert_int_equal(stats_of(f).n_damaged, 0);
+        assert_false(stats_of(f).set_aside);
+        assert_version_1(f);
+        put(f, 9, 0);
+        assert_true(find(f, 9, &slot, &r));
+        assert_int_equal(slot, 5);
+        f = bookfile_free(f);
+        assert_false(exists(FILE_NAME ".new"));
+        f = open_books();
+        assert_int_equal(stats_of(f).n_used, 6);
+        assert_true(find(f, 9, &slot, &r));
+}
+
+static void test_version_1_odd(void **state) {
+        static const struct {
+                const char *what;
+                size_t at; /* a byte that is another */
+                bool set_aside;
+                size_t n_used;
+                unsigned n_damaged;
+        } rows[] = {
+                { "a damaged record", HEADER + 1024 + 30, false, 4, 1 },
+                { "a version that never was", 16, true, 0, 0 },
+                { "another size of slots", 21, true, 0, 0 },
+                { "another shape", 24, true, 0, 0 },
+                { "another boot", 40, true, 0, 0 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(cleanup_bookfile_free) BookFile *f = NULL;
+                uint8_t file[HEADER + 5 * 1024];
+
+                make_version_1(file);
+                file[rows[i].at] ^= 0x40;
+                write_all(file, sizeof(file));
+                f = open_books();
+                if (stats_of(f).set_aside != rows[i].set_aside || stats_of(f).n_used != rows[i].n_used ||
+                    stats_of(f).n_damaged != rows[i].n_damaged)
+                        fail_msg("%s: %zu used, %u damaged", rows[i].what, stats_of(f).n_used,
+                                 stats_of(f).n_damaged);
+                (void)clear(NULL);
+        }
+}
+
+/* No room for the new one: the old one is as it was, and the next start finds it. */
+static void test_version_1_full(void **state) {
+        _cleanup_(cleanup_bookfile_free) BookFile *f = NULL;
+        uint8_t file[HEADER + 5 * 1024];
+
+        (void)state;
+        (void)signal(SIGXFSZ, SIG_IGN);
+        make_version_1(file);
+        for (size_t limit = 0; limit < AT(4); limit += 500) {
+                write_all(file, sizeof(file));
+                limit_file_size(limit);
+                f = open_books();
+                limit_file_size(RLIM_INFINITY);
+                assert_true(stats_of(f).write_error < 0);
+                assert_false(exists(FILE_NAME ".new"));
+                f = bookfile_free(f);
+        }
+        f = open_books();
+        assert_int_equal(stats_of(f).write_error, 0);
+        assert_version_1(f);
 }
 
 /* ---- damage ---- */
@@ -534,11 +697,11 @@ static void test_any_byte_damaged(void **state) {
         good = read_all(FILE_NAME, &len);
         bad = malloc(len);
         assert_non_null(bad);
-        n = 10 + (size_t)(good[HEADER + SLOT + 8] | good[HEADER + SLOT + 9] << 8);
+        n = 10 + (size_t)(good[AT(1) + 8] | good[AT(1) + 9] << 8);
         for (size_t i = 0; i < n; i++)
                 for (unsigned bit = 1; bit <= 0x80; bit *= 8) {
                         memcpy(bad, good, len);
-                        bad[HEADER + SLOT + i] ^= (uint8_t)bit;
+                        bad[AT(1) + i] ^= (uint8_t)bit;
                         write_all(bad, len);
                         assert_damaged("byte", i);
                 }
@@ -547,7 +710,7 @@ static void test_any_byte_damaged(void **state) {
                 _cleanup_(cleanup_bookfile_free) BookFile *f = NULL;
 
                 memcpy(bad, good, len);
-                bad[HEADER + SLOT + n] = 0xff;
+                bad[AT(1) + n] = 0xff;
                 write_all(bad, len);
                 f = open_books();
                 assert_int_equal(stats_of(f).n_damaged, 0);
@@ -582,7 +745,7 @@ static void test_sealed_nonsense(void **state) {
         good = read_all(FILE_NAME, &len);
         bad = malloc(len + SLOT);
         assert_non_null(bad);
-        slot = bad + HEADER + SLOT;
+        slot = bad + AT(1);
         memcpy(bad, good, len);
         n = (size_t)(slot[8] | slot[9] << 8);
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -634,9 +797,9 @@ static void test_truncated(void **state) {
         make(3);
         good = read_all(FILE_NAME, &len);
         for (size_t i = 0; i < 3; i++) {
-                const uint8_t *slot = good + HEADER + i * SLOT;
+                const uint8_t *slot = good + AT(i);
 
-                whole[i] = HEADER + i * SLOT + 10 + (size_t)(slot[8] | slot[9] << 8);
+                whole[i] = AT(i) + 10 + (size_t)(slot[8] | slot[9] << 8);
         }
         assert_int_equal(len, whole[2]);
         for (size_t cut = 0; cut <= len; cut++) {
@@ -645,7 +808,7 @@ static void test_truncated(void **state) {
 
                 for (size_t i = 0; i < 3; i++) {
                         n += cut >= whole[i];
-                        torn |= cut > HEADER + i * SLOT && cut < whole[i];
+                        torn |= cut > AT(i) && cut < whole[i];
                 }
                 write_all(good, cut);
                 f = open_books();
@@ -704,7 +867,7 @@ static void test_headers(void **state) {
         bad = malloc(len);
         assert_non_null(bad);
         assert_string_equal((const char *)good, "bailiff-books");
-        assert_int_equal(good[16], 1);
+        assert_int_equal(good[16], 2);
         assert_string_equal((const char *)good + 32, BOOT);
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 for (size_t k = 0; k < rows[i].n; k++)
@@ -770,12 +933,6 @@ static void test_odd_files(void **state) {
 
 /* ---- a place that does not take it ---- */
 
-static void limit_file_size(rlim_t max) {
-        struct rlimit r = { max, RLIM_INFINITY };
-
-        assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
-}
-
 /* A file that may not grow: the last write is short, then there is EFBIG. */
 static void test_full(void **state) {
         _cleanup_(cleanup_bookfile_free) BookFile *f = open_books();
@@ -786,9 +943,9 @@ static void test_full(void **state) {
         (void)signal(SIGXFSZ, SIG_IGN);
         for (uint64_t id = 1; id <= 4; id++)
                 put(f, id, 0);
-        limit_file_size(HEADER + 4 * SLOT + 20);
+        limit_file_size(AT(4) + 20);
         put(f, 5, -ENOSPC);
-        limit_file_size(HEADER + 4 * SLOT);
+        limit_file_size(AT(4));
         put(f, 5, -EFBIG);
         assert_int_equal(stats_of(f).write_error, -EFBIG);
         assert_int_equal(stats_of(f).n_used, 4);
@@ -910,7 +1067,7 @@ static void test_full_tmpfs(void **state) {
                         break;
                 }
         }
-        assert_int_equal(n, 12); /* a page of header, four slots in each other one */
+        assert_int_equal(n, 9); /* a page of header, three slots in each other one */
         assert_int_equal(slots[n], BOOKFILE_NO_SLOT);
         assert_int_equal(stats_of(f).write_error, -ENOSPC);
         /* Who has a slot has its place. */
@@ -923,10 +1080,10 @@ static void test_full_tmpfs(void **state) {
         put(f, 4, -ENOSPC);
         f = bookfile_free(f);
         f = open_books();
-        assert_int_equal(count(f), 12);
+        assert_int_equal(count(f), 9);
         assert_int_equal(stats_of(f).n_damaged, 0);
         assert_false(find(f, 1, &slot, &r));
-        assert_true(find(f, 111, &slot, &r));
+        assert_true(find(f, 108, &slot, &r));
         f = bookfile_free(f);
         assert_int_equal(umount(dir), 0);
 }
@@ -1047,8 +1204,7 @@ static void test_property(void **state) {
                         model[i].id = 0;
                         break;
                 case 3:
-                        limit_file_size(rand_r(&seed) % 3 ? RLIM_INFINITY
-                                                          : HEADER + (rlim_t)(rand_r(&seed) % N) * SLOT);
+                        limit_file_size(rand_r(&seed) % 3 ? RLIM_INFINITY : AT((unsigned)rand_r(&seed) % N));
                         break;
                 case 4:
                         limit_file_size(RLIM_INFINITY);
@@ -1093,6 +1249,9 @@ static void test_property(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, clear, clear)
         const struct CMUnitTest tests[] = {
+                TEST(version_1),
+                TEST(version_1_odd),
+                TEST(version_1_full),
                 TEST(empty),
                 TEST(round_trip),
                 TEST(worst_case_fits),

@@ -22,7 +22,9 @@ static void test_rates(void **state) {
         sample_put(&a, SAMPLE_MEMORY_SOME, 0);
         sample_put(&b, SAMPLE_MEMORY_SOME, 500000); /* a quarter of the time */
         sample_put(&a, SAMPLE_IO_RBYTES, 1000);
+        sample_put(&a, SAMPLE_NET_TX_DROPPED, 7);
         sample_put(&b, SAMPLE_IO_RBYTES, 5000);
+        sample_put(&b, SAMPLE_NET_TX_DROPPED, 27);
         sample_put(&a, SAMPLE_CPU_PERIODS, 10);
         sample_put(&b, SAMPLE_CPU_PERIODS, 30);
         sample_put(&a, SAMPLE_CPU_THROTTLED, 1);
@@ -36,9 +38,10 @@ static void test_rates(void **state) {
         assert_int_equal(r.v[RATE_CPU], 15000);
         assert_int_equal(r.v[RATE_MEMORY_SOME], 2500);
         assert_int_equal(r.v[RATE_IO_RBYTES], 2000);
+        assert_int_equal(r.v[RATE_NET_TX_DROPPED], 10);
         assert_int_equal(r.v[RATE_THROTTLED], 2500);
         assert_int_equal(r.have, 1U << RATE_CPU | 1U << RATE_MEMORY_SOME | 1U << RATE_IO_RBYTES |
-                                         1U << RATE_THROTTLED);
+                                         1U << RATE_NET_TX_DROPPED | 1U << RATE_THROTTLED);
         /* a quota's period later somebody asks: that is no span to take a rate over */
         b.at += 20000;
         sample_put(&b, SAMPLE_CPU_USAGE, 4050000);
