@@ -58,16 +58,22 @@
  *              "state": "ok"|"pending"|"squeezing"|"kernel-only"|"drifted"|"held"|"observed"|"unwritable"|"restoring",
  *              "origin": "policy"|"engine"|"share"|"strictest", "file": path|null, "line": n,
  *              "drifts": n, "repairs": n, "cause": null|"reload"|…, "error": null|text}
- *  usage:     {"memory_bytes","swap_bytes","tasks","cpu_usec","io_read_bytes","io_write_bytes"} (absent where not known)
+ *  usage:     {"memory_bytes","swap_bytes","tasks","cpu_usec","io_read_bytes","io_write_bytes","network_receive_bytes",
+ *              "network_transmit_bytes"} (absent where not known)
  *  measured:  {"time": t of the last look,"tier": "hot"|"cold","tier_why","sample": {field: n…} (names of sample_info(); absent is not known),
  *              "working_set_bytes","peak_kind","rates": {"span_usec","cpu_permyriad" (10000 = one CPU),"throttled_permyriad",
  *              "cpu_some_permyriad","cpu_full_permyriad","memory_some_permyriad",…,"io_full_permyriad","irq_full_permyriad",
- *              "io_read_bytes","io_write_bytes","io_read_ops","io_write_ops" (a second),
+ *              "io_read_bytes","io_write_bytes","io_read_ops","io_write_ops","network_receive_bytes","network_receive_packets",
+ *              "network_receive_errors","network_receive_packets_dropped","network_transmit_bytes",… (a second),
  *              "devices": [{"device","device_name","io_read_bytes","io_write_bytes","io_read_ops","io_write_ops"}…]},
- *              "baselines": {"cpu": permyriad|null,"memory","io","days": n},"trigger": bool}
- *              (a list has of these: time, tier, tier_why, working_set_bytes, and rates without devices)
- *  book:      {field: n…} (names of book_info(): counters, peaks), "peak_memory_kind": "reset"|"raised"|"sampled"|"none"
- *  container-book: {"name","id","tenant","cgroup","cgroup_id","engine","since": t,"ended": null|t,"end": null|"read"|"unread"|…,"book": {}}
+ *              "baselines": {"cpu": permyriad|null,"memory","io","days": n},"trigger": bool,"network": network}
+ *              (a list has of these: time, tier, tier_why, working_set_bytes, network, and rates without devices)
+ *  network:   null (nobody has looked, or it is no container)|{"state": "own"|"host" (it uses the host's: nothing is counted for it)|"shared" (it is in
+ *              another container's, and counted there)|"unknown" (no process of it can be asked),"counted_at": null|cgroup,"counted_at_name"}
+ *  book:      {field: n…} (names of book_info(): counters, peaks), "peak_memory_kind": "reset"|"raised"|"sampled"|"none". A container's has no
+ *              "network_…" where nothing is counted for it
+ *  container-book: {"name","id","tenant","cgroup","cgroup_id","engine","since": t,"ended": null|t,"end": null|"read"|"unread"|…,"book": {},
+ *              "network": network (of one that runs)}
  *  tenant-book: {"name","since": t,"containers": running,"slices": n,"book": {} (total),"live": {},"ended": {},"unseen": {}}
  *  container: {"cgroup","cgroup_id","engine","id","name": null|s,"image": null|s,"labels": {},"labels_in_files": bool,
  *              "tenant","tenant_by": null|{"class","file","line"},"pending": bool,"contradiction": null|s,
@@ -119,7 +125,7 @@
  *              "loop": {"iterations","longest_usec","rss_bytes","cpu_usec","kernel_bytes" (of its cgroup; absent: not known),"beats",
  *              "late_usec": {"last","p50","p99","max"} (how late beats came)},
  *              "sampling": {"hot","cold","slices","looks","files","kept_fds","kept_cgroups","evictions","fd_failures","peaks": "reset"|"raised"|"sampled",
- *              "psi": bool,"psi_error": null|text,"triggers": {"host","slices","containers","refused","lost","fired"},
+ *              "net_damaged","net_error": null|text,"psi": bool,"psi_error": null|text,"triggers": {"host","slices","containers","refused","lost","fired"},
  *              "history": {"bytes","chunks","subjects","first": t,"dropped"},"books": {"used","damaged","set_aside": bool,"writes","error": null|s}}}
  */
 

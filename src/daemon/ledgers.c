@@ -134,6 +134,7 @@ static void remember(Guard *g, const Target *t, BookEnd how) {
                 .cgroup = copy(t->node->path),
                 .engine = t->engine,
                 .read = how == BOOK_END_READ,
+                .network = t->m.meter.net.state == NET_OWN,
                 .book = t->m.book,
         };
 }

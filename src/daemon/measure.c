@@ -60,6 +60,14 @@ static void tell_troubles(Guard *g, int error) {
                          "with psi=1",
                          strerror(-stats.psi_error));
         }
+        if (stats.net_error < 0 && !m->net_told) {
+                m->net_told = true;
+                announce(
+                        g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
+                        "what containers send and receive is not counted: which network is the host's cannot "
+                        "be told (%s)",
+                        strerror(-stats.net_error));
+        }
         tree_get_stats(g->tree, &tree);
         if (tree.fd_failures > 0 && !m->tree_told) {
                 m->tree_told = true;
@@ -524,6 +532,8 @@ void measure_attach(Guard *g, Target *t) {
                 .born = g->measure->settled,
         };
         m->meter.dirfd = t->node->fd;
+        if (t->container)
+                m->meter.net.id = t->id; /* a slice has no processes of its own to ask */
         m->book.since_realtime = t->since_realtime;
         /* Of no use but that the kernel has the inode in memory: only then does it tell inotify of it. */
         m->pin = openat(t->node->fd, "cgroup.events", O_PATH | O_CLOEXEC | O_NOFOLLOW);

@@ -85,7 +85,7 @@ typedef struct Ended {
         uint64_t cgroup_id, since_realtime, ended_realtime;
         char *name, *id, *tenant, *cgroup;
         Engine engine;
-        bool read;
+        bool read, network;
         Book book;
 } Ended;
 #define ENDED_MAX 256
@@ -126,7 +126,7 @@ typedef struct Measure {
         size_t cursor; /* in targets */
         int round; /* of a beat */
         bool settled; /* what appears from now on was born under our eyes */
-        bool psi_told, fds_told, tree_told, books_told, triggers_told; /* said once */
+        bool psi_told, net_told, fds_told, tree_told, books_told, triggers_told; /* said once */
         /* Looks out of turn, at everybody hot: some at once when a stall begins, few while it lasts. */
         Allowance sweeps;
         bool swept; /* and looks since then are on its account */
@@ -197,6 +197,6 @@ struct json_t *render_host_measured(Guard *g);
 struct json_t *render_sampling(Guard *g);
 struct json_t *render_usage_of(const Sample *s); /* "usage" */
 struct json_t *render_rates_of(const Rates *rates);
-struct json_t *render_book(const Book *b);
+struct json_t *render_container_book(const Book *b, bool network); /* whether its network is counted in it */
 struct json_t *render_tenant_book(Guard *g, const char *name, const Tenant *tenant);
 void render_books(Guard *g, const char *by, Buf *out); /* the text of the answer */

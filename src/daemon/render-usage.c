@@ -22,6 +22,8 @@ json_t *render_usage_of(const Sample *s) {
                 { SAMPLE_CPU_USAGE, "cpu_usec" },
                 { SAMPLE_IO_RBYTES, "io_read_bytes" },
                 { SAMPLE_IO_WBYTES, "io_write_bytes" },
+                { SAMPLE_NET_RX_BYTES, "network_receive_bytes" },
+                { SAMPLE_NET_TX_BYTES, "network_transmit_bytes" },
         };
         json_t *o = json_object();
 
@@ -100,6 +102,21 @@ static json_t *render_sample(const Sample *s) {
         return o;
 }
 
+/* Whose its network counters are; null: nobody has looked. */
+static json_t *render_network(Guard *g, const Target *t) {
+        const NetCg *net = &t->m.meter.net;
+        const Target *with = net->state == NET_SHARED ? map_get_u64(&g->targets, net->counted_at) : NULL;
+        json_t *o;
+
+        if (!net->asked)
+                return json_null();
+        o = json_object();
+        json_set_text(o, "state", net_state_to_string(net->state));
+        json_set_text(o, "counted_at", with ? with->node->path : NULL);
+        json_set_text(o, "counted_at_name", with ? target_name(with) : NULL);
+        return o;
+}
+
 json_t *render_measured(Guard *g, Target *t, bool whole) {
         const Measured *m = &t->m;
         json_t *o = json_object();
@@ -115,6 +132,8 @@ json_t *render_measured(Guard *g, Target *t, bool whole) {
         if (sample_working_set(&m->last, &working))
                 json_set_int(o, "working_set_bytes", working);
         (void)json_object_set_new(o, "rates", whole ? render_rates(g, m) : render_rates_of(&m->rates));
+        if (t->container)
+                (void)json_object_set_new(o, "network", render_network(g, t));
         if (!whole)
                 return o;
         (void)json_object_set_new(o, "sample", render_sample(&m->last));
@@ -141,7 +160,7 @@ json_t *render_host_measured(Guard *g) {
 
 /* ---- books ---- */
 
-json_t *render_book(const Book *b) {
+static json_t *render_book(const Book *b) {
         json_t *o = json_object();
 
         for (BookField f = 0; f < _BOOK_MAX; f++) {
@@ -150,6 +169,17 @@ json_t *render_book(const Book *b) {
                 else
                         json_set_int(o, book_info(f)->name, b->v[f]);
         }
+        return o;
+}
+
+/* What is counted elsewhere, or nowhere, is not told as none. */
+json_t *render_container_book(const Book *b, bool network) {
+        json_t *o = render_book(b);
+
+        for (BookField f = BOOK_NET_RX_BYTES; f <= BOOK_NET_TX_DROPPED; f++)
+                network |= b->v[f] > 0;
+        for (BookField f = BOOK_NET_RX_BYTES; !network && f <= BOOK_NET_TX_DROPPED; f++)
+                (void)json_object_del(o, book_info(f)->name);
         return o;
 }
 
@@ -195,7 +225,7 @@ static void tenant_books(Guard *g, Buf *out) {
 }
 
 static json_t *container_book(const char *name, const char *id, const char *tenant, const char *cgroup,
-                              uint64_t cgroup_id, Engine engine, const Book *b) {
+                              uint64_t cgroup_id, Engine engine, const Book *b, bool network) {
         json_t *o = json_object();
 
         json_set_text(o, "name", name);
@@ -205,7 +235,7 @@ static json_t *container_book(const char *name, const char *id, const char *tena
         json_set_int(o, "cgroup_id", cgroup_id);
         json_set_text(o, "engine", engine_to_string(engine));
         json_set_int(o, "since", b->since_realtime);
-        (void)json_object_set_new(o, "book", render_book(b));
+        (void)json_object_set_new(o, "book", render_container_book(b, network));
         return o;
 }
 
@@ -219,7 +249,9 @@ static void container_books(Guard *g, Buf *out) {
                 if (!t->container || t->leaving || !t->m.attached)
                         continue;
                 o = container_book(target_name(t), t->cg.id, t->tenant ? t->tenant->name : POLICY_UNASSIGNED,
-                                   t->node->path, t->id, t->engine, &t->m.book);
+                                   t->node->path, t->id, t->engine, &t->m.book,
+                                   t->m.meter.net.state == NET_OWN);
+                (void)json_object_set_new(o, "network", render_network(g, t));
                 json_set_null(o, "ended");
                 json_set_null(o, "end");
                 json_append_text(out, first, o);
@@ -228,7 +260,8 @@ static void container_books(Guard *g, Buf *out) {
         for (i = 0; i < g->measure->n_ended; i++) {
                 const Ended *e = &g->measure->ended[(g->measure->ended_head + i) % ENDED_MAX];
 
-                o = container_book(e->name, e->id, e->tenant, e->cgroup, e->cgroup_id, e->engine, &e->book);
+                o = container_book(e->name, e->id, e->tenant, e->cgroup, e->cgroup_id, e->engine, &e->book,
+                                   e->network);
                 json_set_int(o, "ended", e->ended_realtime);
                 json_set_text(o, "end", e->book.v[BOOK_ENDS_OOM] ? "oom" : e->read ? "read" : "unread");
                 json_append_text(out, first, o);
@@ -281,6 +314,8 @@ json_t *render_sampling(Guard *g) {
         json_set_int(o, "evictions", meter.n_evictions);
         json_set_int(o, "fd_failures", meter.n_fd_failures);
         json_set_text(o, "peaks", peak_kind_to_string(meter.peaks_reset ? PEAK_RESET : PEAK_RAISED));
+        json_set_int(o, "net_damaged", meter.n_net_damaged);
+        json_set_text(o, "net_error", meter.net_error < 0 ? strerror(-meter.net_error) : NULL);
         json_set_bool(o, "psi", g->host.psi && meter.psi_error == 0);
         json_set_text(o, "psi_error", meter.psi_error < 0 ? strerror(-meter.psi_error) : NULL);
         x = json_object();

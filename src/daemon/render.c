@@ -218,21 +218,25 @@ void render_containers(Guard *g, Buf *out) {
         buf_puts(out, "]}");
 }
 
+static bool is_network(SampleField f) { return sample_info(f)->file == SAMPLE_FILE_NET_DEV; }
+
 /* Of cgroups that are not in each other: rates add up, but waiting is told of whoever waits most. */
 typedef struct Together {
         Sample sample;
         Rates rates;
 } Together;
 
-static void add_measured(Together *sum, const Measured *m) {
-        static const SampleField fields[] = { SAMPLE_MEMORY,    SAMPLE_SWAP,      SAMPLE_PIDS,
-                                              SAMPLE_CPU_USAGE, SAMPLE_IO_RBYTES, SAMPLE_IO_WBYTES };
+/* network: that, and nothing else: all else of it is in what its slice has counted. */
+static void add_measured(Together *sum, const Measured *m, bool network) {
+        static const SampleField fields[] = { SAMPLE_MEMORY,       SAMPLE_SWAP,        SAMPLE_PIDS,
+                                              SAMPLE_CPU_USAGE,    SAMPLE_IO_RBYTES,   SAMPLE_IO_WBYTES,
+                                              SAMPLE_NET_RX_BYTES, SAMPLE_NET_TX_BYTES };
 
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-                if (sample_has(&m->last, fields[i]))
+                if (sample_has(&m->last, fields[i]) && (!network || is_network(fields[i])))
                         sample_put(&sum->sample, fields[i], sum->sample.v[fields[i]] + m->last.v[fields[i]]);
         for (Rate r = 0; r < _RATE_MAX; r++) {
-                if (!(m->rates.have >> r & 1))
+                if (!(m->rates.have >> r & 1) || (network && r < RATE_NET_RX_BYTES))
                         continue;
                 sum->rates.have |= UINT32_C(1) << r;
                 if (r == RATE_CPU || r >= RATE_IO_RBYTES)
@@ -276,7 +280,7 @@ static json_t *render_tenant(Guard *g, Tenant *t) {
         a = json_array();
         for (size_t i = 0; i < t->n_slices; i++) {
                 (void)json_array_append_new(a, json_text_or_null(t->slices[i]->node->path));
-                add_measured(&sum, &t->slices[i]->m);
+                add_measured(&sum, &t->slices[i]->m, false);
         }
         (void)json_object_set_new(o, "slices", a);
         for (size_t i = 0; i < t->n_members; i++) {
@@ -284,10 +288,8 @@ static json_t *render_tenant(Guard *g, Tenant *t) {
 
                 for (size_t k = 0; k < t->n_slices && !below; k++)
                         below = cgpath_below(t->members[i]->node->path, t->slices[k]->node->path);
-                if (!below) {
-                        add_measured(&sum, &t->members[i]->m);
-                        unreachable += !t->members[i]->reconciled;
-                }
+                add_measured(&sum, &t->members[i]->m, below);
+                unreachable += !below && !t->members[i]->reconciled;
         }
         (void)json_object_set_new(o, "usage", render_usage_of(&sum.sample));
         (void)json_object_set_new(o, "measured", json_pack("{s:o}", "rates", render_rates_of(&sum.rates)));
@@ -429,7 +431,8 @@ json_t *render_show(Guard *g, Target *t, Tenant *tenant) {
         if (t && t->container) {
                 measure_ask(g, t);
                 o = render_container(g, t, true, &(Protection){});
-                (void)json_object_set_new(o, "book", render_book(&t->m.book));
+                (void)json_object_set_new(o, "book",
+                                          render_container_book(&t->m.book, t->m.meter.net.state == NET_OWN));
                 json_set_text(o, "kind", "container");
         } else {
                 if (!tenant)
