@@ -63,6 +63,40 @@ static void rates_line(const json_t *rates, const View *v) {
                 say_field(v, "Rates", STYLE_PLAIN, "%s", buf_str(&b));
 }
 
+static void put_rate(Buf *b, const json_t *rates, const char *key, const char *text) {
+        uint64_t n = json_number(rates, key);
+
+        if (n > 0)
+                buf_printf(b, ", %llu/s %s", (unsigned long long)n, text);
+}
+
+/* Whose it is; of its own, and of a tenant's containers together, how fast. */
+static void network(const json_t *m, const View *v) {
+        const json_t *rates = json_member(m, "rates"), *n = json_member(m, "network");
+        const char *state = json_text(n, "state"), *with = json_text(n, "counted_at_name");
+        char received[SAY_MAX], sent[SAY_MAX];
+        _cleanup_buf_ Buf b = BUF_INIT;
+
+        if (state && STR_EQ(state, "host"))
+                buf_puts(&b, "the host's: what it sends and receives is not counted");
+        else if (state && STR_EQ(state, "shared"))
+                buf_printf(&b, "that of %s, and counted there", with ? with : "another container");
+        else if (json_has(rates, "network_receive_bytes")) {
+                buf_printf(&b, "received %s/s (%llu packets/s), sent %s/s (%llu packets/s)",
+                           say_size(json_number(rates, "network_receive_bytes"), received),
+                           (unsigned long long)json_number(rates, "network_receive_packets"),
+                           say_size(json_number(rates, "network_transmit_bytes"), sent),
+                           (unsigned long long)json_number(rates, "network_transmit_packets"));
+                put_rate(&b, rates, "network_receive_packets_dropped", "dropped on arrival");
+                put_rate(&b, rates, "network_transmit_packets_dropped", "dropped on sending");
+                put_rate(&b, rates, "network_receive_errors", "errors on arrival");
+                put_rate(&b, rates, "network_transmit_errors", "errors on sending");
+        } else if (state && STR_EQ(state, "unknown"))
+                buf_puts(&b, "not known: it has no process that could be asked");
+        if (b.len > 0)
+                say_field(v, "Network", STYLE_PLAIN, "%s", buf_str(&b));
+}
+
 /* One line per resource: some, full, and what is normal for it. */
 static void pressure(const json_t *m, const View *v) {
         static const char *const resources[] = { "cpu", "memory", "io", "irq" };
@@ -165,6 +199,10 @@ static void book_line(const View *v, const char *key, const json_t *book) {
         put_bytes(&b, book, BOOK_PEAK_MEMORY, "peak");
         put_bytes(&b, book, BOOK_IO_RBYTES, "read");
         put_bytes(&b, book, BOOK_IO_WBYTES, "written");
+        put_bytes(&b, book, BOOK_NET_RX_BYTES, "received");
+        put_bytes(&b, book, BOOK_NET_TX_BYTES, "sent");
+        put_count(&b, book, BOOK_NET_RX_DROPPED, "packets dropped on arrival");
+        put_count(&b, book, BOOK_NET_TX_DROPPED, "on sending");
         put_span(&b, book, BOOK_CPU_SOME_USEC, "waited for CPU");
         put_span(&b, book, BOOK_MEMORY_SOME_USEC, "for memory");
         put_span(&b, book, BOOK_IO_SOME_USEC, "for IO");
@@ -197,6 +235,7 @@ void screen_measured(const json_t *object, const View *v) {
                 say_line(v, STYLE_BOLD, "Measured");
                 looks(m, v);
                 rates_line(rates, v);
+                network(m, v);
                 pressure(m, v);
                 memory(m, v);
                 throttling(m, v);

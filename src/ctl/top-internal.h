@@ -19,6 +19,8 @@ typedef enum TopCounter {
         TOP_COUNTER_CPU,
         TOP_COUNTER_READ,
         TOP_COUNTER_WRITE,
+        TOP_COUNTER_RECEIVED,
+        TOP_COUNTER_SENT,
         TOP_COUNTER_CPU_SOME,
         TOP_COUNTER_CPU_FULL,
         TOP_COUNTER_MEMORY_SOME,
@@ -46,6 +48,7 @@ typedef struct TopObject { /* of ListContainers and ListTenants */
         char *tenant; /* of a container */
         TopNumbers ceilings;
         bool throttled, frozen; /* by a lease */
+        TopNetwork network;
 } TopObject;
 
 typedef struct TopMember {

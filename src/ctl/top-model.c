@@ -30,6 +30,8 @@ static const struct {
         [TOP_COUNTER_CPU] = { SAMPLE_CPU_USAGE, true, TOP_CPU, 100 },
         [TOP_COUNTER_READ] = { SAMPLE_IO_RBYTES, false, TOP_READ, 1 },
         [TOP_COUNTER_WRITE] = { SAMPLE_IO_WBYTES, false, TOP_WRITE, 1 },
+        [TOP_COUNTER_RECEIVED] = { SAMPLE_NET_RX_BYTES, false, TOP_RECEIVED, 1 },
+        [TOP_COUNTER_SENT] = { SAMPLE_NET_TX_BYTES, false, TOP_SENT, 1 },
         [TOP_COUNTER_CPU_SOME] = { SAMPLE_CPU_SOME, false, TOP_CPU_SOME, 100 },
         [TOP_COUNTER_CPU_FULL] = { SAMPLE_CPU_FULL, false, TOP_CPU_FULL, 100 },
         [TOP_COUNTER_MEMORY_SOME] = { SAMPLE_MEMORY_SOME, false, TOP_MEMORY_SOME, 100 },
@@ -62,6 +64,8 @@ const char *top_field_name(TopField f) {
                 [TOP_SWAP_MAX] = "swap_max_bytes",
                 [TOP_READ] = "io_read_bytes",
                 [TOP_WRITE] = "io_write_bytes",
+                [TOP_RECEIVED] = "network_receive_bytes",
+                [TOP_SENT] = "network_transmit_bytes",
                 [TOP_CPU_SOME] = "cpu_some_permyriad",
                 [TOP_CPU_FULL] = "cpu_full_permyriad",
                 [TOP_MEMORY_SOME] = "memory_some_permyriad",
@@ -73,6 +77,26 @@ const char *top_field_name(TopField f) {
         };
 
         return names[f];
+}
+
+const char *top_network_name(TopNetwork n) {
+        static const char *const names[_TOP_NETWORK_MAX] = {
+                [TOP_NETWORK_UNKNOWN] = "unknown",
+                [TOP_NETWORK_OWN] = "own",
+                [TOP_NETWORK_HOST] = "host",
+                [TOP_NETWORK_SHARED] = "shared",
+        };
+
+        return names[n];
+}
+
+static TopNetwork network_of(const json_t *o) {
+        const char *state = json_text(json_member(json_member(o, "measured"), "network"), "state");
+
+        for (int n = 0; state && n < _TOP_NETWORK_MAX; n++)
+                if (STR_EQ(state, top_network_name((TopNetwork)n)))
+                        return (TopNetwork)n;
+        return TOP_NETWORK_UNKNOWN;
 }
 
 static void put(TopNumbers *n, TopField f, uint64_t v) {
@@ -268,6 +292,7 @@ static TopObject *object_new(const json_t *o, const char *name) {
                 return NULL;
         object->frozen = back && STR_EQ(back, "frozen");
         object->throttled = back && !object->frozen;
+        object->network = network_of(o);
         object->cgroup_id = json_number(o, "cgroup_id");
         object->name = strdup(name);
         object->tenant = strdup(tenant ? tenant : "");

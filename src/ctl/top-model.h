@@ -27,6 +27,8 @@ typedef enum TopField {
         TOP_SWAP_MAX,
         TOP_READ, /* bytes a second */
         TOP_WRITE,
+        TOP_RECEIVED, /* from the network, bytes a second */
+        TOP_SENT,
         TOP_CPU_SOME, /* permyriad of the time */
         TOP_CPU_FULL,
         TOP_MEMORY_SOME,
@@ -49,10 +51,20 @@ typedef enum TopSort {
         TOP_SORT_CPU,
         TOP_SORT_MEMORY,
         TOP_SORT_IO,
+        TOP_SORT_NETWORK,
         TOP_SORT_PRESSURE, /* the worst of cpu, memory and io */
         TOP_SORT_TASKS,
         TOP_SORT_NAME,
 } TopSort;
+
+typedef enum TopNetwork {
+        TOP_NETWORK_UNKNOWN,
+        TOP_NETWORK_OWN,
+        TOP_NETWORK_HOST,
+        TOP_NETWORK_SHARED,
+        _TOP_NETWORK_MAX
+} TopNetwork;
+const char *top_network_name(TopNetwork n); /* as in bus.h: "own", "host", "shared", "unknown" */
 
 typedef struct TopRow {
         bool is_tenant, folded;
@@ -60,6 +72,7 @@ typedef struct TopRow {
         const char *name; /* as it is: not escaped */
         uint64_t cgroup_id; /* of a container */
         size_t n_containers; /* of a tenant */
+        TopNetwork network; /* of a container: whose it is; only its own is in its numbers */
         TopNumbers numbers;
 } TopRow;
 
@@ -102,5 +115,5 @@ int top_model_filter(TopModel *m, const char *text);
 const char *top_model_get_filter(const TopModel *m);
 
 /* The whole tree whatever is folded or filtered: {"time","host": {},"tenants": [{"name",…,"containers": [{"name",
- * "cgroup_id",…,"throttled": bool,"frozen": bool}…]}…]}. NULL: out of memory. */
+ * "cgroup_id",…,"network": top_network_name(),"throttled": bool,"frozen": bool}…]}…]}. NULL: out of memory. */
 json_t *top_model_to_json(TopModel *m);

@@ -5,14 +5,17 @@
  * where the cursor is.
  *
  * A tenant with slices of its own uses what those count, and what its containers outside of them do; one without
- * uses what its containers do. Waiting does not add up: of a tenant it is that of whoever waits most.
+ * uses what its containers do. What is sent and received no slice counts: that is always its containers'.
+ * Waiting does not add up: of a tenant it is that of whoever waits most.
  */
 
 #include "cgpath.h"
 #include "num.h"
 #include "top-internal.h"
 
-static const TopField sums[] = { TOP_CPU, TOP_MEMORY, TOP_SWAP, TOP_READ, TOP_WRITE, TOP_TASKS },
+static const TopField sums[] = { TOP_CPU,   TOP_MEMORY, TOP_SWAP,     TOP_READ,
+                                 TOP_WRITE, TOP_TASKS,  TOP_RECEIVED, TOP_SENT },
+                      network[] = { TOP_RECEIVED, TOP_SENT },
                       worst[] = { TOP_THROTTLED,   TOP_CPU_SOME, TOP_CPU_FULL, TOP_MEMORY_SOME,
                                   TOP_MEMORY_FULL, TOP_IO_SOME,  TOP_IO_FULL };
 
@@ -21,10 +24,14 @@ static void put(TopNumbers *n, TopField f, uint64_t v) {
         n->have |= UINT32_C(1) << f;
 }
 
+static void add_fields(TopNumbers *to, const TopNumbers *from, const TopField *fields, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (top_has(from, fields[i]))
+                        put(to, fields[i], num_add_sat(to->v[fields[i]], from->v[fields[i]]));
+}
+
 static void add(TopNumbers *to, const TopNumbers *from) {
-        for (size_t i = 0; i < ARRAY_SIZE(sums); i++)
-                if (top_has(from, sums[i]))
-                        put(to, sums[i], num_add_sat(to->v[sums[i]], from->v[sums[i]]));
+        add_fields(to, from, sums, ARRAY_SIZE(sums));
         for (size_t i = 0; i < ARRAY_SIZE(worst); i++)
                 if (top_has(from, worst[i]))
                         put(to, worst[i], MAX_OF(to->v[worst[i]], from->v[worst[i]]));
@@ -40,6 +47,7 @@ static void member_object(TopRow *row, const TopObject *o) {
         add_ceilings(&row->numbers, o);
         row->throttled = o && o->throttled;
         row->frozen = o && o->frozen;
+        row->network = o ? o->network : TOP_NETWORK_UNKNOWN;
 }
 
 /* ---- who is whose ---- */
@@ -141,6 +149,9 @@ static void sum_up(TopModel *m) {
                 for (size_t k = 0; k < t->n_members; k++)
                         if (!is_below_own_slice(t, t->members[k].subject))
                                 add(&t->numbers, &t->members[k].subject->numbers);
+                        else
+                                add_fields(&t->numbers, &t->members[k].subject->numbers, network,
+                                           ARRAY_SIZE(network));
                 add_ceilings(&t->numbers, map_get_str(&m->tenant_objects, t->name));
         }
 }
@@ -159,6 +170,8 @@ static uint64_t key_of(const TopNumbers *n, TopSort sort) {
                 return n->v[TOP_MEMORY];
         case TOP_SORT_IO:
                 return num_add_sat(n->v[TOP_READ], n->v[TOP_WRITE]);
+        case TOP_SORT_NETWORK:
+                return num_add_sat(n->v[TOP_RECEIVED], n->v[TOP_SENT]);
         case TOP_SORT_PRESSURE:
                 return pressure_of(n);
         case TOP_SORT_TASKS:
@@ -371,6 +384,8 @@ static json_t *tenant_to_json(const TopTenant *t) {
                 (void)json_object_set_new(c, "cgroup_id",
                                           json_integer((json_int_t)t->members[i].row.cgroup_id));
                 set_numbers(c, &t->members[i].row.numbers);
+                (void)json_object_set_new(c, "network",
+                                          json_string(top_network_name(t->members[i].row.network)));
                 (void)json_object_set_new(c, "throttled", json_boolean(t->members[i].row.throttled));
                 (void)json_object_set_new(c, "frozen", json_boolean(t->members[i].row.frozen));
                 (void)json_array_append_new(containers, c);

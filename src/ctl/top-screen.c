@@ -263,7 +263,7 @@ static void host_short(Painter *p, const TopHost *h) {
 
 /* ---- columns ---- */
 
-typedef enum Kind { KIND_NAME, KIND_SHARE, KIND_BYTES, KIND_COUNT, KIND_BAR, KIND_IO } Kind;
+typedef enum Kind { KIND_NAME, KIND_SHARE, KIND_BYTES, KIND_COUNT, KIND_BAR, KIND_IO, KIND_NET } Kind;
 
 static const struct {
         const char *label;
@@ -285,6 +285,9 @@ static const struct {
         { "IO/S", KIND_IO, 0, 0, 5, 3, TOP_SORT_IO },
         { "READ", KIND_BYTES, TOP_READ, 0, 6, 17, TOP_SORT_IO },
         { "WRITE", KIND_BYTES, TOP_WRITE, 0, 6, 18, TOP_SORT_IO },
+        { "NET/S", KIND_NET, 0, 0, 6, 9, TOP_SORT_NETWORK },
+        { "RECV", KIND_BYTES, TOP_RECEIVED, 0, 6, 19, TOP_SORT_NETWORK },
+        { "SENT", KIND_BYTES, TOP_SENT, 0, 6, 20, TOP_SORT_NETWORK },
         { "P-CPU", KIND_BAR, TOP_CPU_SOME, _TOP_FIELD_MAX, 6, 8, TOP_SORT_PRESSURE },
         { "%", KIND_SHARE, TOP_CPU_SOME, 0, 5, 11, TOP_SORT_PRESSURE },
         { "P-MEM", KIND_BAR, TOP_MEMORY_SOME, _TOP_FIELD_MAX, 6, 8, TOP_SORT_PRESSURE },
@@ -294,7 +297,7 @@ static const struct {
         { "TASKS", KIND_COUNT, TOP_TASKS, 0, 6, 5, TOP_SORT_TASKS },
         { "/MAX", KIND_COUNT, TOP_TASKS_MAX, 0, 6, 16, TOP_SORT_TASKS },
 };
-#define RANK_MAX 18
+#define RANK_MAX 20
 #define RANK_EXTRA 9 /* from here on only where there is room for names as well */
 #define NAME_WIDTH_GOOD 24
 #define NAME_WIDTH_MAX 60
@@ -306,8 +309,9 @@ typedef struct Layout {
 
 /* What is sorted by is there before anything else: its number, or, of pressure, the bars. */
 static unsigned rank_of(size_t i, TopSort sort) {
-        bool essential =
-                columns[i].kind == KIND_BAR ? sort == TOP_SORT_PRESSURE : columns[i].rank < RANK_EXTRA;
+        bool essential = columns[i].kind == KIND_BAR
+                                 ? sort == TOP_SORT_PRESSURE
+                                 : columns[i].rank < RANK_EXTRA || columns[i].kind == KIND_NET;
 
         return columns[i].sort == sort && essential ? 0 : columns[i].rank;
 }
@@ -406,15 +410,25 @@ static void bar_cell(Painter *p, const TopNumbers *n, size_t i) {
         bar(p, of_ceiling ? use_style(share) : pressure_style(share), share, columns[i].width);
 }
 
-static void number_cell(Painter *p, const TopNumbers *n, size_t i) {
+static void sum_text(const TopNumbers *n, TopField a, TopField b, char text[static SAY_MAX]) {
+        if (top_has(n, a) || top_has(n, b))
+                (void)say_size(num_add_sat(n->v[a], n->v[b]), text);
+}
+
+static void number_cell(Painter *p, const TopRow *row, size_t i) {
+        const TopNumbers *n = &row->numbers;
         uint64_t v = n->v[columns[i].field];
         TextStyle style = STYLE_PLAIN;
         char text[SAY_MAX] = "-";
 
-        if (columns[i].kind == KIND_IO) {
-                if (top_has(n, TOP_READ) || top_has(n, TOP_WRITE))
-                        (void)say_size(num_add_sat(n->v[TOP_READ], n->v[TOP_WRITE]), text);
-        } else if (!top_has(n, columns[i].field))
+        if (columns[i].kind == KIND_IO)
+                sum_text(n, TOP_READ, TOP_WRITE, text);
+        else if (columns[i].kind == KIND_NET && row->network >= TOP_NETWORK_HOST) {
+                style = STYLE_DIM;
+                (void)snprintf(text, sizeof(text), "%s", top_network_name(row->network));
+        } else if (columns[i].kind == KIND_NET)
+                sum_text(n, TOP_RECEIVED, TOP_SENT, text);
+        else if (!top_has(n, columns[i].field))
                 style = STYLE_DIM;
         else if (columns[i].kind == KIND_SHARE) {
                 (void)say_permyriad(v, text);
@@ -442,7 +456,7 @@ static void row_line(Painter *p, const Layout *l, const TopRow *row, bool select
                 else if (columns[i].kind == KIND_BAR)
                         bar_cell(p, &row->numbers, i);
                 else
-                        number_cell(p, &row->numbers, i);
+                        number_cell(p, row, i);
         }
         if (selected && p->line)
                 blanks(p, p->width - p->line->width);
@@ -454,7 +468,7 @@ static void row_line(Painter *p, const Layout *l, const TopRow *row, bool select
 static void keys(Painter *p, const TopModel *m) {
         static const struct {
                 const char *key, *what;
-        } all[] = { { "q", "quit" },     { "h", "help" },   { "c m i p t n", "sort" },
+        } all[] = { { "q", "quit" },     { "h", "help" },   { "c m i w p t n", "sort" },
                     { "space", "fold" }, { "/", "filter" }, { "r", "reverse" } };
         _cleanup_buf_ Buf filter = BUF_INIT;
 
@@ -487,12 +501,14 @@ static void help(Painter *p, size_t lines) {
                 { "c", "sort by CPU" },
                 { "m", "by memory" },
                 { "i", "by IO" },
+                { "w", "by what is sent and received" },
                 { "p", "by pressure, the worst of the three" },
                 { "t", "by tasks" },
                 { "n", "by name" },
                 { "r", "the other way round" },
                 { "", "" },
                 { "CPU", "100% is one CPU; the bar is use of the ceiling /MAX" },
+                { "NET/S", "host: it uses the host's network; shared: another container's" },
                 { "P-CPU P-MEM P-IO", "share of time that some task waited for it" },
                 { "tenant", "of its waiting: the worst of its containers" },
                 { "T F", "before a name: throttled, or frozen, by a lease" },

@@ -238,6 +238,16 @@ static json_t *text(const char *s) {
 
 static json_t *number(uint64_t v) { return json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v); }
 
+/* What is counted elsewhere, or nowhere, is not told as none. */
+static json_t *container_book(const Subject *s) {
+        json_t *o = usage_book_to_json(&s->book);
+
+        for (BookField f = BOOK_NET_RX_BYTES; f <= BOOK_NET_TX_DROPPED; f++)
+                if (!sample_has(&s->last, book_info(f)->from) && s->book.v[f] == 0)
+                        (void)json_object_del(o, book_info(f)->name);
+        return o;
+}
+
 static json_t *container_json(const Subject *s) {
         json_t *ended = s->ended > 0 ? number(s->ended) : json_null(), *end = json_null();
         CgName name = {};
@@ -253,7 +263,7 @@ static json_t *container_json(const Subject *s) {
                          text(s->cgroup), "cgroup_id", number(s->cgroup_id), "engine",
                          name.id[0] ? json_string(engine_to_string(name.engine)) : NULL, "since",
                          number(s->book.since_realtime), "ended", ended, "end", end, "book",
-                         usage_book_to_json(&s->book));
+                         container_book(s));
 }
 
 static json_t *tenant_json(Sum *sum) {

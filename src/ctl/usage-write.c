@@ -6,6 +6,9 @@
  * Metrics are in base units: seconds and bytes. Of containers only those that
  * run have series: whoever scrapes has seen the others' end, and one that starts
  * again under its old id and name would be there twice. A tenant's series go on: they count the dead, too.
+ *
+ * What containers send and receive goes by the names that cAdvisor has given it, for dashboards know those. They have no
+ * label "interface": told is the sum of all interfaces but loopback.
  */
 
 #include <stdio.h>
@@ -241,7 +244,23 @@ static int by_metric(const void *a, const void *b, void *by) {
                       metric_of(*(const BookField *)b, *(UsageBy *)by));
 }
 
-static void book_families(Metrics *m, UsageBy by, const Series *series, size_t n) {
+static bool is_network(BookField f) { return f >= BOOK_NET_RX_BYTES && f <= BOOK_NET_TX_DROPPED; }
+
+/* Of which family a field is, in the order of their names. */
+typedef enum Families { OF_CONTAINERS, OF_TENANTS, OF_CADVISOR } Families;
+
+static const char *prefix_of(Families families) {
+        static const char *const prefixes[] = {
+                [OF_CONTAINERS] = "bailiff_container_",
+                [OF_TENANTS] = "bailiff_tenant_",
+                [OF_CADVISOR] = "container_",
+        };
+
+        return prefixes[families];
+}
+
+static void book_families(Metrics *m, Families families, const Series *series, size_t n) {
+        UsageBy by = families == OF_TENANTS ? USAGE_BY_TENANT : USAGE_BY_CONTAINER;
         BookField order[_BOOK_MAX];
 
         for (int f = 0; f < _BOOK_MAX; f++)
@@ -253,8 +272,9 @@ static void book_families(Metrics *m, UsageBy by, const Series *series, size_t n
 
                 if (f == BOOK_PEAK_MEMORY_KIND)
                         continue; /* a word */
-                buf_printf(&name, "bailiff_%s_%s", by == USAGE_BY_TENANT ? "tenant" : "container",
-                           metric_of(f, by));
+                if (families != OF_TENANTS && is_network(f) != (families == OF_CADVISOR))
+                        continue;
+                buf_printf(&name, "%s%s", prefix_of(families), metric_of(f, by));
                 metrics_family(m, buf_str(&name), f < _BOOK_COUNTERS ? METRIC_COUNTER : METRIC_GAUGE,
                                unit_of(f), help[f]);
                 for (size_t k = 0; k < n; k++)
@@ -272,7 +292,8 @@ static bool same_labels(const Series *a, const Series *b) {
         return true;
 }
 
-static int put_books(Metrics *m, const json_t *usage, UsageBy by) {
+static int put_books(Metrics *m, const json_t *usage, Families families) {
+        UsageBy by = families == OF_TENANTS ? USAGE_BY_TENANT : USAGE_BY_CONTAINER;
         _cleanup_free_ const json_t **list = NULL;
         _cleanup_free_ Series *series = NULL;
         size_t n, kept = 0;
@@ -302,7 +323,7 @@ static int put_books(Metrics *m, const json_t *usage, UsageBy by) {
                 if (kept == 0 || !same_labels(s, s - 1))
                         kept++;
         }
-        book_families(m, by, series, kept);
+        book_families(m, families, series, kept);
         return 0;
 }
 
@@ -360,12 +381,14 @@ static void put_guard(Metrics *m, const json_t *status) {
 
 int usage_openmetrics(const json_t *usage, const json_t *status, Buf *out) {
         Metrics m = METRICS_INIT(out);
-        int r = put_books(&m, usage, USAGE_BY_CONTAINER), k;
+        int r = put_books(&m, usage, OF_CONTAINERS), k;
 
         if (status)
                 put_guard(&m, status);
         if (r >= 0)
-                r = put_books(&m, usage, USAGE_BY_TENANT);
+                r = put_books(&m, usage, OF_TENANTS);
+        if (r >= 0)
+                r = put_books(&m, usage, OF_CADVISOR);
         k = metrics_end(&m);
         return r < 0 ? r : k;
 }

@@ -188,9 +188,14 @@ static void usage_line(const json_t *o, const View *v) {
                 const char *key, *text;
                 enum { BYTES, COUNT, TIME } kind;
         } parts[] = {
-                { "memory_bytes", "memory", BYTES }, { "swap_bytes", "swap", BYTES },
-                { "tasks", "tasks", COUNT },         { "cpu_usec", "CPU time", TIME },
-                { "io_read_bytes", "read", BYTES },  { "io_write_bytes", "written", BYTES },
+                { "memory_bytes", "memory", BYTES },
+                { "swap_bytes", "swap", BYTES },
+                { "tasks", "tasks", COUNT },
+                { "cpu_usec", "CPU time", TIME },
+                { "io_read_bytes", "read", BYTES },
+                { "io_write_bytes", "written", BYTES },
+                { "network_receive_bytes", "received", BYTES },
+                { "network_transmit_bytes", "sent", BYTES },
         };
         const json_t *u = json_member(o, "usage");
         _cleanup_buf_ Buf b = BUF_INIT;

@@ -210,6 +210,14 @@ static void sampling(const json_t *status, const View *v, uint64_t now) {
         if (error || !json_flag(s, "psi"))
                 say_field(v, "", STYLE_WARN, "no pressure%s%s: boot with psi=1", error ? ": " : "",
                           error ? error : "");
+        error = json_text(s, "net_error");
+        if (error)
+                say_field(v, "", STYLE_WARN, "no network counters: the host's network cannot be told: %s",
+                          error);
+        if (json_number(s, "net_damaged") > 0)
+                say_field(v, "", STYLE_WARN,
+                          "%llu times a container's network counters could not be read for what they are",
+                          count(s, "net_damaged"));
         triggers(json_member(s, "triggers"), v);
         if (json_is_object(history))
                 say_field(v, "History", json_number(history, "dropped") > 0 ? STYLE_WARN : STYLE_PLAIN,
@@ -371,9 +379,11 @@ static void rate_all(const json_t *status, Rating *r) {
 /* Measuring goes on without these, but says less than it should. */
 static void rate_sampling(const json_t *status, Rating *r) {
         const json_t *s = json_member(status, "sampling"), *books = json_member(s, "books");
-        const char *psi = json_text(s, "psi_error"), *error = json_text(books, "error");
+        const char *psi = json_text(s, "psi_error"), *error = json_text(books, "error"),
+                   *network = json_text(s, "net_error");
 
         rate(r, psi != NULL, 1, "no pressure can be read (%s)", psi ? psi : "");
+        rate(r, network != NULL, 1, "no network counters can be told apart (%s)", network ? network : "");
         rate(r, json_number(s, "fd_failures") > 0, 1, "%llu files not opened for want of descriptors",
              count(s, "fd_failures"));
         rate(r, json_number(books, "damaged") > 0, 1, "%llu books damaged", count(books, "damaged"));

@@ -278,8 +278,9 @@ static int press(Top *t, int key) {
         static const struct {
                 int key;
                 TopSort sort;
-        } sorts[] = { { 'c', TOP_SORT_CPU },      { 'm', TOP_SORT_MEMORY }, { 'i', TOP_SORT_IO },
-                      { 'p', TOP_SORT_PRESSURE }, { 't', TOP_SORT_TASKS },  { 'n', TOP_SORT_NAME } };
+        } sorts[] = { { 'c', TOP_SORT_CPU },     { 'm', TOP_SORT_MEMORY },   { 'i', TOP_SORT_IO },
+                      { 'w', TOP_SORT_NETWORK }, { 'p', TOP_SORT_PRESSURE }, { 't', TOP_SORT_TASKS },
+                      { 'n', TOP_SORT_NAME } };
         long page = (long)top_screen_page((unsigned)MAX_OF(getmaxy(stdscr), 1));
 
         if (t->editing)

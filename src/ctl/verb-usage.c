@@ -70,18 +70,30 @@ static void columns(Table *t, UsageBy by) {
         table_column(t, "PEAK", TABLE_RIGHT | TABLE_DROP_LATE);
         table_column(t, "READ", TABLE_RIGHT | TABLE_DROP_LATE);
         table_column(t, "WRITTEN", TABLE_RIGHT | TABLE_DROP_LATE);
+        table_column(t, "RECEIVED", TABLE_RIGHT | TABLE_DROP_LATE);
+        table_column(t, "SENT", TABLE_RIGHT | TABLE_DROP_LATE);
         for (size_t i = 1; i < ARRAY_SIZE(numbers); i++)
                 table_column(t, numbers[i], TABLE_RIGHT | TABLE_DROP);
         table_column(t, by == USAGE_BY_TENANT ? "STARTS/ENDS" : "END", TABLE_RIGHT | TABLE_DROP);
 }
 
-static void book_cells(Table *t, const json_t *json, const Book *b, usec_t span) {
+/* Nothing, where its network is not counted in it. */
+static void cell_network(Table *t, const Book *b, uint64_t have, BookField f) {
+        if (have >> f & 1)
+                cell_bytes(t, b->v[f]);
+        else
+                table_cell(t, STYLE_PLAIN, NULL);
+}
+
+static void book_cells(Table *t, const json_t *json, const Book *b, uint64_t have, usec_t span) {
         cell_span(t, b->v[BOOK_CPU_USEC]);
         cell_mean(t, b->v[BOOK_CPU_USEC], span);
         cell_gib_hours(t, b->v[BOOK_MEMORY_KIB_SECONDS]);
         cell_peak(t, json);
         cell_bytes(t, b->v[BOOK_IO_RBYTES]);
         cell_bytes(t, b->v[BOOK_IO_WBYTES]);
+        cell_network(t, b, have, BOOK_NET_RX_BYTES);
+        cell_network(t, b, have, BOOK_NET_TX_BYTES);
         cell_span(t, b->v[BOOK_CPU_SOME_USEC]);
         cell_span(t, b->v[BOOK_MEMORY_SOME_USEC]);
         cell_span(t, b->v[BOOK_IO_SOME_USEC]);
@@ -145,7 +157,7 @@ int screen_usage(const json_t *usage, UsageBy by, const View *v) {
                 table_cell(t, end ? STYLE_DIM : STYLE_PLAIN, json_text(list[i], "name"));
                 if (by == USAGE_BY_CONTAINER)
                         table_cell(t, STYLE_PLAIN, json_text(list[i], "tenant"));
-                book_cells(t, book, &b, span);
+                book_cells(t, book, &b, have, span);
                 if (by == USAGE_BY_TENANT)
                         cell_starts_ends(t, &b);
                 else
@@ -158,7 +170,7 @@ int screen_usage(const json_t *usage, UsageBy by, const View *v) {
         }
         if (by == USAGE_BY_TENANT) { /* a peak of all together is in nobody's book */
                 table_cell(t, STYLE_BOLD, "all tenants");
-                book_cells(t, NULL, &total, longest);
+                book_cells(t, NULL, &total, UINT64_MAX, longest);
                 cell_starts_ends(t, &total);
         }
         r = table_print(t, v, 0);

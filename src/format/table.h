@@ -53,7 +53,7 @@ enum {
         TABLE_DROP_LATE = 16, /* likewise, after all those */
 };
 
-#define TABLE_COLUMNS_MAX 16
+#define TABLE_COLUMNS_MAX 20
 
 typedef struct Table Table;
 

@@ -325,11 +325,15 @@ static const char measured[] =
         "'rates':{'span_usec':1000000,'cpu_permyriad':3750,'throttled_permyriad':1200,'cpu_some_permyriad':"
         "4520,'cpu_full_permyriad':0,'memory_some_permyriad':7,'memory_full_permyriad':0,"
         "'io_some_permyriad':250,'io_full_permyriad':100,'irq_full_permyriad':0,'io_read_bytes':2097152,"
-        "'io_write_bytes':0,'io_read_ops':40,'io_write_ops':0,'devices':[{'device':'8:0','io_read_bytes':1},"
+        "'io_write_bytes':0,'io_read_ops':40,'io_write_ops':0,'network_receive_bytes':3145728,"
+        "'network_receive_packets':2000,'network_transmit_bytes':1024,'network_transmit_packets':9,"
+        "'network_receive_packets_dropped':5,'network_receive_errors':0,"
+        "'devices':[{'device':'8:0','io_read_bytes':1},"
         "{'device':'254:0','device_name':'vda','io_read_bytes':5000000,'io_write_bytes':0,'io_read_ops':40,"
-        "'io_write_ops':0}]},'baselines':{'cpu':120,'memory':null,'io':90,'days':3},'trigger':true},"
+        "'io_write_ops':0}]},'network':{'state':'own'},'baselines':{'cpu':120,'memory':null,'io':90,'days':3}"
+        ",'trigger':true},"
         "'book':{'cpu_usec':7200000000,'memory_kib_seconds':3774873600,'peak_memory_bytes':1073741824,"
-        "'oom_kills':2},"
+        "'network_receive_bytes':2147483648,'network_receive_packets_dropped':77,'oom_kills':2},"
         "'limits':[{'limit':'MemoryMax','device':null,'actual':1073741824,'actual_text':'1G','state':'ok'},"
         "{'limit':'MemorySwapMax','device':null,'actual':0,'actual_text':'0','state':'ok'},"
         "{'limit':'CPUQuota','device':null,'actual':500000,'actual_text':'50%','state':'ok'},"
@@ -358,7 +362,10 @@ static void test_measured(void **state) {
         has_not(text, "irq");
         has(text, "    Memory: working set 400M, anonymous 100M, peak since the look before 768M (exact)\n");
         has(text, " Throttled: by its CPU quota: 12.0% of the periods now, 3s in all\n");
-        has(text, "      Used: CPU 2h, memory 1.00 GiB hours, peak 1.0G, 2 OOM kills\n");
+        has(text, "      Used: CPU 2h, memory 1.00 GiB hours, peak 1.0G, received 2.0G, "
+                  "77 packets dropped on arrival, 2 OOM kills\n");
+        has(text, "   Network: received 3.0M/s (2000 packets/s), sent 1.0K/s (9 packets/s), 5/s dropped on "
+                  "arrival\n");
         has(text, "  MemoryMax                          1G        -                 -   512M (50%)  ok");
         has(text, "  MemorySwapMax                       0        -                 -           1M  ok");
         has(text, "  CPUQuota                          50%        -                 -  37.5% (75%)  ok");
@@ -377,6 +384,44 @@ static void test_measured(void **state) {
         free(p.text);
         json_decref(list);
         json_decref(o);
+}
+
+static void test_networks(void **state) {
+        static const struct {
+                const char *measured, *line; /* NULL: none */
+        } rows[] = {
+                { "{'tier':'hot','network':null}", NULL },
+                { "{'tier':'hot','network':{'state':'own'}}", NULL }, /* no rate yet */
+                { "{'tier':'hot','network':7,'rates':3}", NULL },
+                { "{'tier':'hot','network':{'state':'host'}}",
+                  "the host's: what it sends and receives is not counted\n" },
+                { "{'tier':'hot','network':{'state':'shared','counted_at':'/x','counted_at_name':'web'}}",
+                  "that of web, and counted there\n" },
+                { "{'tier':'hot','network':{'state':'shared','counted_at':null,'counted_at_name':null}}",
+                  "that of another container, and counted there\n" },
+                { "{'tier':'hot','network':{'state':'unknown'}}",
+                  "not known: it has no process that could be asked\n" },
+                /* of a tenant */
+                { "{'rates':{'network_receive_bytes':0,'network_transmit_errors':2}}",
+                  "received 0/s (0 packets/s), sent 0/s (0 packets/s), 2/s errors on sending\n" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *o = fixture("{'kind':'container','cgroup':'/x','engine':'docker'}");
+                const char *text, *at;
+                Page p;
+
+                (void)json_object_set_new(o, "measured", fixture(rows[i].measured));
+                page_open(&p);
+                assert_int_equal(screen_show(o, &p.view, NOW), 0);
+                text = page_close(&p);
+                at = strstr(text, "   Network: ");
+                if (!at != !rows[i].line || (at && strncmp(at + 12, rows[i].line, strlen(rows[i].line))))
+                        fail_msg("row %zu: %s", i, text);
+                free(p.text);
+                json_decref(o);
+        }
 }
 
 /* A tenant's books have what its dead used, and what nobody saw. */
@@ -654,13 +699,21 @@ static void test_suggest_many(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_status),       cmocka_unit_test(test_absent),
-                cmocka_unit_test(test_check),        cmocka_unit_test(test_lists),
-                cmocka_unit_test(test_show),         cmocka_unit_test(test_diff),
-                cmocka_unit_test(test_measured),     cmocka_unit_test(test_tenant_books),
-                cmocka_unit_test(test_narrow),       cmocka_unit_test(test_sampling),
-                cmocka_unit_test(test_events),       cmocka_unit_test(test_doctor),
-                cmocka_unit_test(test_suggest),      cmocka_unit_test(test_suggest_hostile),
+                cmocka_unit_test(test_status),
+                cmocka_unit_test(test_absent),
+                cmocka_unit_test(test_check),
+                cmocka_unit_test(test_lists),
+                cmocka_unit_test(test_show),
+                cmocka_unit_test(test_diff),
+                cmocka_unit_test(test_measured),
+                cmocka_unit_test(test_networks),
+                cmocka_unit_test(test_tenant_books),
+                cmocka_unit_test(test_narrow),
+                cmocka_unit_test(test_sampling),
+                cmocka_unit_test(test_events),
+                cmocka_unit_test(test_doctor),
+                cmocka_unit_test(test_suggest),
+                cmocka_unit_test(test_suggest_hostile),
                 cmocka_unit_test(test_suggest_many),
         };
 

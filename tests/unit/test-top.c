@@ -83,6 +83,10 @@ static void look(Guard *g, uint32_t index, const Use *u) {
         sample_put(&s, SAMPLE_MEMORY_SOME, u->memory_some);
         sample_put(&s, SAMPLE_IO_SOME, u->io_some);
         sample_put(&s, SAMPLE_PIDS, u->tasks);
+        if (index == g->web) {
+                sample_put(&s, SAMPLE_NET_RX_BYTES, g->now * MIB);
+                sample_put(&s, SAMPLE_NET_TX_BYTES, g->now * 2 * MIB);
+        }
         if (index == g->host) {
                 sample_put(&s, SAMPLE_HOST_MEMORY_TOTAL, 16384 * MIB);
                 sample_put(&s, SAMPLE_HOST_SWAP_TOTAL, 2048 * MIB);
@@ -514,7 +518,7 @@ static void test_screen(void **state) {
                         "- unassigned    (1)     0% no max   64M no max     0 ...... ...... ......      1\n"
                         "  shop                  0% no max   64M no max     0 ...... ...... ......      1\n"
                         "\n\n\n\n\n\n\n\n\n\n\n\n"
-                        "q quit  h help  c m i p t n sort  space fold  / filter  r reverse\n");
+                        "q quit  h help  c m i w p t n sort  space fold  / filter  r reverse\n");
         json_decref(containers);
         json_decref(status);
         guard_close(&g);
@@ -530,11 +534,11 @@ static void test_sizes(void **state) {
                   24,
                   { "bailiff: 2 tenants, 3 containers, data 0s old\n", "P-IO", "TASKS",
                     "\nq quit  h help  " } },
-                { 200, 60, { "READ  WRITE", "THROTL", "TASKS   /MAX", "r reverse" } },
+                { 200, 60, { "READ  WRITE  NET/S   RECV   SENT", "THROTL", "TASKS   /MAX", "r reverse" } },
                 { 80, 10, { "Mem 4.0G/16G IO waiting 25.0%\n", "\n- acme", "\n  shop", "q quit" } },
                 { 40,
                   10,
-                  { "bailiff: 2 tenants, 3 containers, data ~\n", " CPUv ", "TASKS\n", "c m i p t n" } },
+                  { "bailiff: 2 tenants, 3 containers, data ~\n", " CPUv ", "TASKS\n", "c m i w p t n" } },
                 { 20,
                   5,
                   { "bailiff: 2 tenants,~\nNAME ", "\n- acme    (2)  85.0%\n", "\nq quit  h help\n",
@@ -567,14 +571,60 @@ static void test_sizes(void **state) {
         guard_close(&g);
 }
 
+/* No slice counts what is sent and received: a tenant's is its containers', wherever they are. */
+static void test_network(void **state) {
+        json_t *containers = fixture(
+                       "[{'cgroup_id':3,'name':'web','tenant':'acme','measured':{'network':{'state':'own'}}},"
+                       "{'cgroup_id':4,'name':'db','tenant':'acme','measured':{'network':{'state':'shared'}}}"
+                       ","
+                       "{'cgroup_id':5,'name':'shop','measured':{'network':{'state':'host'}}}]"),
+               *json;
+        _cleanup_(cleanup_top_model_free) TopModel *m = NULL;
+        const TopState now = {};
+        _cleanup_free_ char *text = NULL;
+        const json_t *c;
+        Guard g;
+
+        (void)state;
+        m = model(&g);
+        assert_int_equal(row(m, "web")->network, TOP_NETWORK_UNKNOWN);
+        assert_int_equal(top_model_set_objects(m, containers, NULL, NULL), 0);
+        assert_int_equal(top_model_refresh(m), 0);
+        assert_int_equal(row(m, "web")->numbers.v[TOP_RECEIVED], MIB);
+        assert_int_equal(row(m, "web")->numbers.v[TOP_SENT], 2 * MIB);
+        assert_int_equal(row(m, "acme")->numbers.v[TOP_RECEIVED], MIB);
+        assert_int_equal(row(m, "acme")->numbers.v[TOP_SENT], 2 * MIB);
+        assert_int_equal(row(m, "acme")->numbers.v[TOP_MEMORY], 800 * MIB); /* its slice's, and that alone */
+        assert_false(top_has(&row(m, "db")->numbers, TOP_SENT));
+        assert_int_equal(row(m, "db")->network, TOP_NETWORK_SHARED);
+        top_model_sort(m, TOP_SORT_NETWORK);
+        assert_int_equal(top_model_refresh(m), 0);
+        rows_are(m, "acme: web db unassigned: shop");
+        text = render(m, &now, 80, 24, false);
+        has(text, " NET/Sv");
+        has(text, " shared ");
+        has(text, " host ");
+        has(text, "  3.0M ");
+        json = top_model_to_json(m);
+        assert_non_null(json);
+        c = json_array_get(json_object_get(json_array_get(json_object_get(json, "tenants"), 0), "containers"),
+                           0);
+        assert_string_equal(json_string_value(json_object_get(c, "network")), "own");
+        assert_int_equal(json_integer_value(json_object_get(c, "network_transmit_bytes")), 2 * MIB);
+        json_decref(json);
+        json_decref(containers);
+        guard_close(&g);
+}
+
 /* By whatever it is sorted, that number is there, on 40 columns too. */
 static void test_sorted_column(void **state) {
         static const struct {
                 TopSort sort;
                 const char *mark;
-        } rows[] = { { TOP_SORT_CPU, " CPUv" },        { TOP_SORT_MEMORY, " MEMv" },
-                     { TOP_SORT_IO, " IO/Sv" },        { TOP_SORT_TASKS, " TASKSv" },
-                     { TOP_SORT_PRESSURE, " P-CPUv" }, { TOP_SORT_NAME, "NAME^" } };
+        } rows[] = { { TOP_SORT_CPU, " CPUv" },     { TOP_SORT_MEMORY, " MEMv" },
+                     { TOP_SORT_IO, " IO/Sv" },     { TOP_SORT_NETWORK, " NET/Sv" },
+                     { TOP_SORT_TASKS, " TASKSv" }, { TOP_SORT_PRESSURE, " P-CPUv" },
+                     { TOP_SORT_NAME, "NAME^" } };
         const TopState now = {};
         _cleanup_(cleanup_top_model_free) TopModel *m = NULL;
         Guard g;
@@ -717,13 +767,14 @@ static void test_held_back(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_numbers), cmocka_unit_test(test_cold),
-                cmocka_unit_test(test_lives),   cmocka_unit_test(test_sort),
-                cmocka_unit_test(test_cursor),  cmocka_unit_test(test_filter),
-                cmocka_unit_test(test_json),    cmocka_unit_test(test_screen),
-                cmocka_unit_test(test_sizes),   cmocka_unit_test(test_sorted_column),
-                cmocka_unit_test(test_states),  cmocka_unit_test(test_many),
-                cmocka_unit_test(test_damaged), cmocka_unit_test(test_held_back),
+                cmocka_unit_test(test_numbers),       cmocka_unit_test(test_network),
+                cmocka_unit_test(test_cold),          cmocka_unit_test(test_lives),
+                cmocka_unit_test(test_sort),          cmocka_unit_test(test_cursor),
+                cmocka_unit_test(test_filter),        cmocka_unit_test(test_json),
+                cmocka_unit_test(test_screen),        cmocka_unit_test(test_sizes),
+                cmocka_unit_test(test_sorted_column), cmocka_unit_test(test_states),
+                cmocka_unit_test(test_many),          cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_held_back),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

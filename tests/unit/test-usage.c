@@ -63,6 +63,7 @@ static uint64_t book(const json_t *o, const char *part, BookField f) {
 
 typedef struct Story {
         History *h;
+        uint32_t networked; /* index */
 } Story;
 
 static uint32_t subject(const Story *s, HistoryKind kind, uint64_t id, unsigned since, const char *tenant,
@@ -74,12 +75,15 @@ static uint32_t subject(const Story *s, HistoryKind kind, uint64_t id, unsigned 
         return index;
 }
 
+/* Somebody whose network is counted receives a byte for each ms of CPU time. */
 static void look(const Story *s, uint32_t index, unsigned at, uint64_t cpu, uint64_t memory, uint64_t kills) {
         Sample sample = { .at = (1000 + at) * SEC };
 
         sample_put(&sample, SAMPLE_CPU_USAGE, cpu);
         sample_put(&sample, SAMPLE_MEMORY, memory);
         sample_put(&sample, SAMPLE_IO_RBYTES, cpu / 1000);
+        if (index == s->networked)
+                sample_put(&sample, SAMPLE_NET_RX_BYTES, cpu / 1000);
         sample_put(&sample, SAMPLE_EVENTS_OOM_KILL, kills);
         assert_int_equal(history_append(s->h, index, &sample, SAMPLE_ALL, START + at * SEC), 0);
 }
@@ -99,6 +103,7 @@ static void tell(Buf *out) {
         web = subject(&s, HISTORY_CONTAINER, 3, 0, "acme", "web",
                       "/tenant.slice/tenant-acme.slice/docker-"
                       "1111111111111111111111111111111111111111111111111111111111111111.scope");
+        s.networked = web;
         db = subject(&s, HISTORY_CONTAINER, 4, 0, "", "db\xff", "/system.slice/db.service");
         old = subject(&s, HISTORY_CONTAINER, 5, 0, "acme", "old",
                       "/tenant.slice/tenant-acme.slice/old.scope");
@@ -146,6 +151,7 @@ static void test_history(void **state) {
         o = named(containers, "web");
         assert_int_equal(book(o, "book", BOOK_CPU_USEC), 100 * SEC);
         assert_int_equal(book(o, "book", BOOK_IO_RBYTES), 100 * SEC / 1000);
+        assert_int_equal(book(o, "book", BOOK_NET_RX_BYTES), 100 * SEC / 1000);
         assert_int_equal(book(o, "book", BOOK_MEMORY_KIB_SECONDS), 1024 * 1024 * 100);
         assert_int_equal(book(o, "book", BOOK_LIFE_USEC), 100 * SEC);
         assert_int_equal(book(o, "book", BOOK_OOM_KILLS), 0); /* those were before */
@@ -162,6 +168,9 @@ static void test_history(void **state) {
         assert_string_equal(json_text(o, "tenant"), "unassigned");
         assert_int_equal(book(o, "book", BOOK_CPU_USEC), 0);
         assert_int_equal(book(o, "book", BOOK_MEMORY_KIB_SECONDS), 512 * 1024 * 100);
+
+        /* Its network is not counted: that is not none. */
+        assert_null(json_member(json_member(o, "book"), "network_receive_bytes"));
 
         /* Born in the window: all that it used is its own. */
         o = named(containers, "job");
@@ -180,6 +189,7 @@ static void test_history(void **state) {
         assert_int_equal(book(o, "live", BOOK_CPU_USEC), 100 * SEC);
         assert_int_equal(book(o, "ended", BOOK_CPU_USEC), 5 * SEC);
         assert_int_equal(book(o, "unseen", BOOK_CPU_USEC), 45 * SEC);
+        assert_int_equal(book(o, "book", BOOK_NET_RX_BYTES), 100 * SEC / 1000);
         assert_int_equal(book(o, "book", BOOK_OOM_KILLS), 2);
         assert_int_equal(book(o, "book", BOOK_MEMORY_KIB_SECONDS), 1024 * 1024 * 100 + 100 * 1024 * 9);
         assert_int_equal(json_number(o, "containers"), 1);
@@ -258,7 +268,9 @@ static const char books[] =
         "{'name':'zeta','since':1700000000000000,'containers':1,'slices':0,'book':{'cpu_usec':0}},"
         "{'name':'acme','since':1700000000000000,'containers':2,'slices':1,'book':{'cpu_usec':7200000000,"
         "'memory_kib_seconds':1887436800,'peak_memory_bytes':1610612736,'peak_memory_kind':'sampled',"
-        "'io_read_bytes':1048576,'io_write_bytes':512,'cpu_some_usec':61000000,'memory_some_usec':2000,"
+        "'io_read_bytes':1048576,'io_write_bytes':512,'network_receive_bytes':3145728,'network_transmit_"
+        "bytes':0,"
+        "'cpu_some_usec':61000000,'memory_some_usec':2000,"
         "'io_some_usec':0,'cpu_throttled_usec':3000000,'hits_memory_high':1,'hits_memory_max':2,"
         "'hits_tasks_max':3,'oom_kills':4,'starts':5,'ends':6},"
         "'live':{'cpu_usec':7199999999},'ended':{'cpu_usec':1},'unseen':{'cpu_usec':0}}],"
@@ -266,7 +278,10 @@ static const char books[] =
         "a','cgroup_id':1,'engine':'docker',"
         "'since':1700000000000000,'ended':null,'end':null,'book':{'cpu_usec':900000000,'life_usec':"
         "1800000000,"
-        "'peak_memory_bytes':1073741824,'peak_memory_kind':'reset'}},"
+        "'peak_memory_bytes':1073741824,'peak_memory_kind':'reset','network_receive_bytes':7340032,"
+        "'network_transmit_packets_dropped':3}},"
+        "{'name':'plain','id':'2222','tenant':'acme','cgroup':'/c','cgroup_id':3,'engine':'docker',"
+        "'since':1700000000000000,'ended':null,'end':null,'book':{'cpu_usec':1000000,'life_usec':1000000}},"
         "{'name':'evil\\u001b[2J,\\\"x\\ny','id':null,'tenant':'acme','cgroup':'/"
         "b','cgroup_id':2,'engine':'unit',"
         "'since':1700000000000000,'ended':1700000100000000,'end':'oom','book':{'cpu_usec':1,'life_usec':0}}]"
@@ -278,20 +293,26 @@ static void test_screens(void **state) {
                             *containers = screen(usage, USAGE_BY_CONTAINER, 0);
 
         (void)state;
-        assert_string_equal(
-                tenants,
-                "TENANT       CPU  MEAN  GIB-HOURS   PEAK  READ  WRITTEN  CPU-STALL  MEM-STALL  IO-STALL  "
-                "THROTTLED  HITS  OOM-KILLS  STARTS/ENDS\n"
-                "acme          2h  200%       0.50  >1.5G  1.0M     512B    1min 1s        2ms         0  "
-                "       3s     6          4          5/6\n"
-                "zeta           0    0%       0.00      -     0        0          0          0         0  "
-                "        0     0          0          0/0\n"
-                "all tenants   2h  200%       0.50      -  1.0M     512B    1min 1s        2ms         0  "
-                "       3s     6          4          5/6\n");
-        has(containers, "NAME                 TENANT    CPU   MEAN  GIB-HOURS  PEAK");
+        assert_string_equal(tenants, "TENANT       CPU  MEAN  GIB-HOURS   PEAK  READ  WRITTEN  RECEIVED  "
+                                     "SENT  CPU-STALL  MEM-STALL  IO-STALL  "
+                                     "THROTTLED  HITS  OOM-KILLS  STARTS/ENDS\n"
+                                     "acme          2h  200%       0.50  >1.5G  1.0M     512B      3.0M     "
+                                     "0    1min 1s        2ms         0  "
+                                     "       3s     6          4          5/6\n"
+                                     "zeta           0    0%       0.00      -     0        0         -     "
+                                     "-          0          0         0  "
+                                     "        0     0          0          0/0\n"
+                                     "all tenants   2h  200%       0.50      -  1.0M     512B      3.0M     "
+                                     "0    1min 1s        2ms         0  "
+                                     "       3s     6          4          5/6\n");
+        has(containers,
+            "NAME                 TENANT    CPU   MEAN  GIB-HOURS  PEAK  READ  WRITTEN  RECEIVED  SENT");
         has(containers, "OOM-KILLS  END\n");
         has(containers, "evil\\x1b[2J,\"x\\x0ay  acme      1us     0%");
-        has(containers, "web                  acme    15min  50.0%       0.00  1.0G");
+        has(containers,
+            "web                  acme    15min  50.0%       0.00  1.0G     0        0      7.0M     -");
+        has(containers,
+            "plain                acme       1s   100%       0.00     -     0        0         -     -");
         json_decref(usage);
 }
 
@@ -437,6 +458,18 @@ static void test_openmetrics(void **state) {
                            "# UNIT bailiff_tenant_memory_peak_bytes bytes\n");
         has(buf_str(&out), "bailiff_tenant_memory_peak_bytes{tenant=\"acme\"} 1610612736\n");
         has(buf_str(&out), "bailiff_tenant_memory_byte_seconds_total{tenant=\"acme\"} 1932735283200\n");
+        has(buf_str(&out),
+            "# TYPE container_network_receive_bytes counter\n"
+            "# UNIT container_network_receive_bytes bytes\n"
+            "# HELP container_network_receive_bytes Bytes received.\n"
+            "container_network_receive_bytes_total{tenant=\"acme\",name=\"web\",id=\"1111\"} 7340032\n");
+        has(buf_str(&out),
+            "container_network_transmit_packets_dropped_total{tenant=\"acme\",name=\"web\",id=\"1111\"} 3\n");
+        has(buf_str(&out), "bailiff_tenant_network_receive_bytes_total{tenant=\"acme\"} 3145728\n");
+        /* What is not counted has no series. */
+        assert_null(strstr(buf_str(&out), "name=\"plain\",id=\"2222\"} 0"));
+        assert_null(strstr(buf_str(&out), "container_network_receive_errors"));
+        assert_null(strstr(buf_str(&out), "bailiff_container_network"));
         has(buf_str(&out), "bailiff_guard_build_info{version=\"0.1.0\"} 1\n");
         has(buf_str(&out), "# TYPE bailiff_guard_beat_lateness_seconds summary\n"
                            "# UNIT bailiff_guard_beat_lateness_seconds seconds\n"
