@@ -359,12 +359,13 @@ split_engine_arguments() {
 	[ $# -gt 0 ] || ENGINE_COMMAND=(sleep 100000)
 }
 
-# PARENT is a slice (systemd driver), a path (cgroupfs driver) or "" for the engine's default.
+# PARENT is a slice (systemd driver), a path (cgroupfs driver) or "" for the engine's default. ENGINE_NETWORK: what it
+# gets instead of no network.
 docker_run() {  # NAME PARENT [DOCKER-OPTION...] [-- COMMAND...]: detached; sets CID and CG
 	local name=$1 parent=$2
 	shift 2
 	split_engine_arguments "$@"
-	CID=$(docker run --detach --name "$name" --network=none ${parent:+--cgroup-parent="$parent"} \
+	CID=$(docker run --detach --name "$name" --network="${ENGINE_NETWORK:-none}" ${parent:+--cgroup-parent="$parent"} \
 		"${ENGINE_OPTIONS[@]}" bb "${ENGINE_COMMAND[@]}")
 	case $parent in
 	*.slice) CG=$(slice_path "$parent")/docker-$CID.scope ;;
@@ -387,7 +388,7 @@ podman_run() {  # NAME SLICE [PODMAN-OPTION...] [-- COMMAND...]: detached; sets 
 	local name=$1 slice=$2
 	shift 2
 	split_engine_arguments "$@"
-	CID=$(podman run --detach --name "$name" --network=none ${slice:+--cgroup-parent="$slice"} \
+	CID=$(podman run --detach --name "$name" --network="${ENGINE_NETWORK:-none}" ${slice:+--cgroup-parent="$slice"} \
 		"${ENGINE_OPTIONS[@]}" bb "${ENGINE_COMMAND[@]}")
 	CG=$(slice_path "${slice:-machine.slice}")/libpod-$CID.scope
 }
