@@ -430,12 +430,13 @@ static int look_at_net(Look *l) {
         Sample now = {};
         int r;
 
-        if (net->id == 0)
+        if (net->id == 0 || (net->n_host >= NET_HOST_LOOKS && !l->anew))
                 return 0;
         net->asked = true;
         r = open_net(l, &fd);
         if (r == 0)
                 r = read_net(l, fd, &now);
+        net->n_host = net->state == NET_HOST ? (uint8_t)MIN_OF(net->n_host + 1, NET_HOST_LOOKS) : 0;
         if (is_our_trouble(r)) {
                 l->m->stats.n_fd_failures++;
                 return r;

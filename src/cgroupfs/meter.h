@@ -14,7 +14,8 @@
  * SAMPLE_FILE_NET_DEV is no file of the cgroup but /proc/PID/net/dev of a process in it, for those that have an id in
  * net (netdev.h says whose counters are whose). Its fields only grow, as others do: where they could not (an interface
  * has gone), or were counted elsewhere until now, a look has none, and the next one goes on from there. A look that finds no process that
- * may be asked leaves them as they were. Until a namespace of its own is known, a first look has zeros.
+ * may be asked leaves them as they were. Until a namespace of its own is known, a first look has zeros. One that stays in the
+ * host's is only asked again on a full look: a container that is just being made may be there for a moment, a service of the host for ever.
  *
  * No clock in here: now is a parameter. No allocation in a look but for a new disk in io.stat, or a new namespace.
  */

@@ -19,12 +19,16 @@ typedef enum NetState {
 } NetState;
 const char *net_state_to_string(NetState s); /* "unknown" "own" "host" "shared" */
 
+/* Who was in the host's network so often stays there, as far as looks go that are none at everything. */
+#define NET_HOST_LOOKS 10
+
 typedef struct NetCg { /* of one container; must not move while it is OWN */
         uint64_t id; /* cgroup id, the lower the older; 0: its network is not looked at */
         uint64_t space; /* its namespace as of the last look; 0: not known yet */
         uint64_t counted_at; /* SHARED: the cgroup id of the one where it is */
         NetState state;
         bool asked; /* there was a look */
+        uint8_t n_host; /* looks in a row that found it in the host's, up to NET_HOST_LOOKS */
 } NetCg;
 
 typedef struct NetSpaces {

@@ -777,6 +777,34 @@ static void test_net_first(void **state) {
         assert_int_equal(later.v[SAMPLE_NET_RX_BYTES], 77);
 }
 
+/* A service of the host costs nothing each second; were it ever to leave the host's network, a full look tells. */
+static void test_net_host(void **state) {
+        Fixture *f = *state;
+        Sample s = {};
+
+        net_process(f, 1, 1000, 1000);
+        net_process(f, 65, 0, 0);
+        net_same(f, 65, 1);
+        f->cgs[0].net.id = 10;
+        put(f->fds[0], "cgroup.procs", "65\n");
+        for (int i = 0; i < NET_HOST_LOOKS; i++)
+                net_look(f, 0, true, &s);
+        assert_int_equal(f->cgs[0].net.state, NET_HOST);
+        net_end(f, 65);
+        net_process(f, 66, 9, 9);
+        put(f->fds[0], "cgroup.procs", "66\n");
+        net_look(f, 0, true, &s);
+        assert_int_equal(f->cgs[0].net.state, NET_HOST);
+        assert_false(has_net(&s));
+        assert_int_equal(
+                meter_look(f->m, &f->cgs[0], BIT(NET_DEV) | METER_PROBE_MISSING, true, s.at + SEC, &s), 0);
+        assert_int_equal(f->cgs[0].net.state, NET_OWN);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 9);
+        net_process(f, 66, 10, 10);
+        net_look(f, 0, true, &s);
+        assert_int_equal(s.v[SAMPLE_NET_RX_BYTES], 10);
+}
+
 static void test_net_shared(void **state) {
         Fixture *f = *state;
         Sample s[3] = {};
@@ -910,6 +938,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_host, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_net, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_net_first, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_net_host, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_net_shared, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_net_kept, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_net_damaged, setup, teardown),
