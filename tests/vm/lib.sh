@@ -538,6 +538,25 @@ kernel_values() {  # ARRAY PATH
 			values_[${resource}_${key}_usec]=${rest##*total=}
 		done < <(cat "$dir_/$resource.pressure" 2>/dev/null || :)
 	done
+	network_values "$dir_"
+}
+
+# To values_, where somebody in there is in a network other than the host's.
+network_values() {  # DIRECTORY
+	local pid='' in out n
+	local -a columns=(bytes packets errors packets_dropped) line
+	read -r pid < <(find "$1" -name cgroup.procs -exec cat {} + 2>/dev/null) || :
+	[ -n "$pid" ] && [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/1/ns/net)" ] || return 0
+	while IFS=': ' read -ra line; do
+		# heads have no numbers
+		[[ ${line[1]:-} =~ ^[0-9]+$ ]] || continue
+		for n in 0 1 2 3; do
+			in=network_receive_${columns[n]} out=network_transmit_${columns[n]}
+			[ "${line[0]}" != lo ] || line[n + 1]=0 line[n + 9]=0
+			values_[$in]=$((${values_[$in]:-0} + ${line[n + 1]}))
+			values_[$out]=$((${values_[$out]:-0} + ${line[n + 9]}))
+		done
+	done <"/proc/$pid/net/dev"
 }
 
 # What `show --json` in CTL_OUT has measured, likewise.

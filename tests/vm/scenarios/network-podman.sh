@@ -11,7 +11,7 @@
 #           └── libpod-<id>.scope/container         inner: receives 32 MB
 #
 # shape: podman
-# timeout: 240
+# timeout: 300
 
 DOWN=$((32 << 20))
 

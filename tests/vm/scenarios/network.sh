@@ -12,7 +12,7 @@
 #       └── docker-<id>.scope   other: on the bridge, not root, with no capability
 #
 # shape: docker
-# timeout: 240
+# timeout: 300
 
 DOWN=$((64 << 20)) UP=$((24 << 20))
 
