@@ -555,7 +555,8 @@ static void on_missed(void *user, const char *path, const TreeNode *parent) {
                 return;
         if (cg_read_trust(tree_root_fd(g->tree), parent->path, &trust) < 0)
                 return;
-        f.delegated_at = trust.delegated_at == 0 && trust.owner != 0 ? strlen(parent->path) : trust.delegated_at;
+        f.delegated_at =
+                trust.delegated_at == 0 && trust.owner != 0 ? strlen(parent->path) : trust.delegated_at;
         who_resolve(guard_policy(g), &f, &who);
         tenant = who.pending ? NULL : map_get_str(&g->tenants, who.tenant);
         for (size_t i = 0; tenant && i < tenant->n_slices; i++)
