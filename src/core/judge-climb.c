@@ -198,11 +198,70 @@ static void tighten(Act *a, const LimitEntry *e) {
                 a->values[a->n++] = *e;
 }
 
+/* Some of what its leases hold of io.max is none of these values. */
+static bool gives_back_io(const Party *p, const Act *a) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < p->limits.io->n; i++) {
+                const LimitEntry *e = &p->limits.io->entries[i];
+                uint64_t beneath = LIMIT_INFINITY;
+
+                if (p->beneath_io)
+                        (void)limit_set_get(p->beneath_io, e->knob, &beneath);
+                n += e->value < beneath;
+        }
+        return n > a->n;
+}
+
+static bool same_values(const Act *a, const Act *b) {
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < a->n; i++)
+                for (unsigned k = 0; k < b->n; k++)
+                        n += limit_knob_cmp(a->values[i].knob, b->values[k].knob) == 0 &&
+                             a->values[i].value == b->values[k].value;
+        return n == a->n && n == b->n;
+}
+
+/* Whether other limits are in force after it. */
+static bool changes(const JudgeStep *t, uint32_t party, const Act *a) {
+        const Party *p = &t->scene->parties[party];
+        const uint64_t in_force[] = {
+                [LEVER_CPU] = p->limits.cpu_quota,
+                [LEVER_MEMORY] = p->limits.memory_high,
+                [LEVER_PIDS] = p->limits.tasks_max,
+        };
+        const Act *last = NULL;
+
+        if ((a->kind != ACT_THROTTLE && a->kind != ACT_RELAX) || !p->leased[a->lever])
+                return true;
+        /* The scene is older than another act of this step. */
+        for (unsigned i = 0; i < t->n; i++)
+                if (t->out[i].culprit == party && t->out[i].act.lever == a->lever &&
+                    t->out[i].act.kind != ACT_ALARM)
+                        last = &t->out[i].act;
+        if (last)
+                return !same_values(last, a);
+        if (a->lever != LEVER_IO)
+                return a->n == 0 || a->values[0].value != in_force[a->lever];
+        for (unsigned i = 0; i < a->n; i++) {
+                uint64_t v = LIMIT_INFINITY;
+
+                if (p->limits.io)
+                        (void)limit_set_get(p->limits.io, a->values[i].knob, &v);
+                if (v != a->values[i].value)
+                        return true;
+        }
+        return !p->limits.io || gives_back_io(p, a);
+}
+
 /*
- * There is one file behind a lever, and a ladder a resource: what one of them lets go another may still hold. False: the
- * act is none then.
+ * There is one file behind a lever, and a ladder a resource: what one of them lets go another may still hold, and what one
+ * cuts another may have cut deeper. False: the act is none then.
  */
-static bool reconcile(const PartyMemory *m, Act *a, usec_t now) {
+static bool reconcile(const JudgeStep *t, uint32_t party, Act *a) {
+        const PartyMemory *m = t->scene->parties[party].memory;
+
         if (a->would)
                 return true;
         for (int r = 0; r < _RESOURCE_MAX; r++) {
@@ -211,7 +270,7 @@ static bool reconcile(const PartyMemory *m, Act *a, usec_t now) {
 
                 if (r == (int)a->resource || other->dry)
                         continue;
-                if (a->kind == ACT_THAW && other->frozen_until > now)
+                if (a->kind == ACT_THAW && other->frozen_until > t->scene->now)
                         return false;
                 if ((unsigned)a->lever > LEVER_PIDS)
                         continue;
@@ -223,13 +282,13 @@ static bool reconcile(const PartyMemory *m, Act *a, usec_t now) {
                 for (unsigned i = 0; i < v->n; i++)
                         tighten(a, &v->values[i]);
         }
-        return true;
+        return changes(t, party, a);
 }
 
 static void note_act(JudgeStep *t, uint32_t party, Act *a, const JudgeGroup *g) {
         const Scene *s = t->scene;
         PartyMemory *m = s->parties[party].memory;
-        Verdict *v = reconcile(m, a, s->now) ? judge_add_verdict(t, a->kind, a->why, a->resource) : NULL;
+        Verdict *v = reconcile(t, party, a) ? judge_add_verdict(t, a->kind, a->why, a->resource) : NULL;
 
         if (!v)
                 return;

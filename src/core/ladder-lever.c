@@ -12,6 +12,7 @@
 
 #define MEMORY_LEAST (UINT64_C(1) << 20)
 #define IO_PARTS 10 /* a direction with less than such a part of the traffic is hardly used */
+#define FELT_PART 32 /* who gets by less than such a part more or less does not notice */
 
 static uint64_t or_else(uint64_t floor, uint64_t otherwise) { return floor > 0 ? floor : otherwise; }
 
@@ -20,10 +21,17 @@ static uint64_t lease_of(const LeverState *v) {
         return v->on && v->n > 0 ? v->values[0].value : LIMIT_INFINITY;
 }
 
+static bool is_felt(uint64_t from, uint64_t to) {
+        return (from > to ? from - to : to - from) >= MAX_OF(from / FELT_PART, (uint64_t)1);
+}
+
 /* ---- cuts ---- */
 
 static bool cut_one(LeverState *v, Limit limit, uint64_t use, uint64_t value, uint64_t beneath) {
         if (value >= beneath || value >= lease_of(v))
+                return false;
+        /* Tasks are counted: one less is one less. */
+        if (limit != LIMIT_TASKS_MAX && !is_felt(v->on ? lease_of(v) : use, value))
                 return false;
         if (!v->on)
                 v->begin[0] = use;
@@ -127,7 +135,7 @@ static bool cut_io(const LadderInput *in, LeverState *v) {
                         value = lease;
                 if (at < 0 && value >= beneath_io(in, knob))
                         continue;
-                felt = felt || (value < lease && value < use);
+                felt = felt || (value < use && is_felt(at >= 0 ? lease : use, value));
                 values[n] = (LimitEntry){ knob, value, 0 };
                 begin[n++] = at >= 0 ? v->begin[at] : in->io[i];
         }
@@ -156,13 +164,14 @@ bool lever_cut(const LadderInput *in, LeverState *v, Lever lever, bool again) {
 
 /* ---- and back ---- */
 
+/* A step that nobody would notice is not worth waiting for the next one: then all of it is let go. */
 bool lever_relax(const LadderInput *in, LeverState *v, Lever lever) {
-        bool done = true;
+        bool done = true, felt = false;
 
         if (++v->relaxed >= LADDER_STEPS)
                 return true;
         for (unsigned i = 0; i < MIN_OF(v->n, (unsigned)LADDER_VALUES_MAX); i++) {
-                uint64_t *value = &v->values[i].value, begin = v->begin[i];
+                uint64_t *value = &v->values[i].value, begin = v->begin[i], before = *value;
                 uint64_t beneath = lever == LEVER_IO ? beneath_io(in, v->values[i].knob) : in->beneath[lever];
 
                 /* What is left of the way, over the steps that are left. */
@@ -172,8 +181,9 @@ bool lever_relax(const LadderInput *in, LeverState *v, Lever lever) {
                 /* A lease is tighter than what is beneath. */
                 if (*value >= beneath)
                         *value = beneath > 0 ? beneath - 1 : 0;
+                felt = felt || is_felt(before, *value);
         }
-        return done;
+        return done || !felt;
 }
 
 static bool nearly(uint64_t use, uint64_t lease) { return use >= lease - lease / 8; }

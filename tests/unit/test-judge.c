@@ -903,6 +903,57 @@ static void test_our_doing(void **state) {
         }
 }
 
+/* Two ladders hold one file, and both let go: each act is one that changes what the file says. */
+static void test_two_ladders(void **state) {
+        static Verdict verdicts[VERDICTS_MAX];
+        static const struct {
+                Resource resource;
+                uint64_t value;
+        } holds[] = { { RESOURCE_IO, 5000000 }, { RESOURCE_MEMORY, 2000000 } };
+        const LimitKnob reads = { LIMIT_IO_READ_BANDWIDTH_MAX, KIT_DISK },
+                        writes = { LIMIT_IO_WRITE_BANDWIDTH_MAX, KIT_DISK };
+        _cleanup_(limit_set_deinit) LimitSet beneath = LIMIT_SET_INIT, in_force = LIMIT_SET_INIT;
+        _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
+        _cleanup_(cleanup_judge_free) Judge *j = NULL;
+        uint32_t hog = kit_add(k, KIT_HOST, PARTY_CONTAINER, "hog");
+        Party *p = &k->parties[hog];
+        unsigned n_relaxed = 0, n_released = 0;
+
+        (void)state;
+        assert_int_equal(judge_new(KIT_MAX, &j), 0);
+        kit_io(k, hog, KIT_DISK, (SampleDevice){ .rbytes = 100000, .rios = 10 });
+        for (size_t i = 0; i < ARRAY_SIZE(holds); i++)
+                ladder_adopt(&k->memories[hog].ladders[holds[i].resource], holds[i].resource, LEVER_IO,
+                             &(LimitEntry){ reads, holds[i].value, 0 }, 1, k->scene.now);
+        assert_int_equal(limit_set_put(&beneath, writes, 9000000, 0), 0);
+        assert_int_equal(limit_set_copy(&in_force, &beneath), 0);
+        assert_int_equal(limit_set_put(&in_force, reads, 2000000, 0), 0);
+        p->limits.io = &in_force;
+        p->beneath_io = &beneath;
+        p->leased[LEVER_IO] = true;
+        for (unsigned s = 0; s < 60 && n_released == 0; s++) {
+                unsigned n = kit_step(k, j, verdicts);
+
+                for (unsigned i = 0; i < n; i++) {
+                        const Act *a = &verdicts[i].act;
+                        uint64_t before = 0;
+
+                        n_released += a->kind == ACT_RELEASE;
+                        if (a->kind != ACT_RELAX)
+                                continue;
+                        n_relaxed++;
+                        assert_int_equal(a->n, 1);
+                        assert_true(limit_set_get(&in_force, reads, &before));
+                        if (a->values[0].value == before)
+                                fail_msg("second %u: from %llu to the same", s, (unsigned long long)before);
+                        assert_int_equal(limit_set_put(&in_force, reads, a->values[0].value, 0), 0);
+                }
+        }
+        /* Four steps back, and the fifth to what the other one holds still. */
+        assert_int_equal(n_relaxed, 5);
+        assert_int_equal(n_released, 1);
+}
+
 /* A record is kept for a while. */
 static void test_record(void **state) {
         static const struct {
@@ -953,7 +1004,7 @@ int main(void) {
                 cmocka_unit_test(test_refused),      cmocka_unit_test(test_unexplained),
                 cmocka_unit_test(test_held_already), cmocka_unit_test(test_mixed),
                 cmocka_unit_test(test_disks),        cmocka_unit_test(test_our_doing),
-                cmocka_unit_test(test_record),
+                cmocka_unit_test(test_record),       cmocka_unit_test(test_two_ladders),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -475,6 +475,62 @@ static void steps_back(void **state) {
         assert_int_equal(e.l.calm_span, LADDER_CALM); /* that was long ago */
 }
 
+/* A step that nobody would notice is none, neither back nor down. */
+static void unfelt_back(void **state) {
+        static const struct {
+                uint64_t used;
+                const char *text;
+        } rows[] = {
+                { 2 * SEC, "notify throttle:cpu relax:cpu relax:cpu relax:cpu relax:cpu release:cpu" },
+                { SEC + SEC / 5, "notify throttle:cpu relax:cpu relax:cpu relax:cpu relax:cpu release:cpu" },
+                { SEC + SEC / 10, "notify throttle:cpu release:cpu" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Episode e = { .in = usual(RESOURCE_CPU) };
+
+                e.in.cpu_used = rows[i].used;
+                run(&e, 1, 7000);
+                e.in.cpu_used = 0;
+                run(&e, 40, 0);
+                expect(&e, rows[i].text);
+        }
+}
+
+static void unfelt_cut(void **state) {
+        static const struct {
+                uint64_t reads;
+                unsigned cuts;
+        } rows[] = {
+                { LADDER_IO_BYTES_FLOOR + LADDER_IO_BYTES_FLOOR / 50, 0 },
+                { LADDER_IO_BYTES_FLOOR + LADDER_IO_BYTES_FLOOR / 10, 1 },
+                { 2 * LADDER_IO_BYTES_FLOOR, 1 },
+                { 2 * (LADDER_IO_BYTES_FLOOR + LADDER_IO_BYTES_FLOOR / 50), 1 },
+                { 2 * (LADDER_IO_BYTES_FLOOR + LADDER_IO_BYTES_FLOOR / 10), 2 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Episode e = { .in = usual(RESOURCE_IO) };
+                unsigned n = 0;
+
+                memset(e.in.io, 0, sizeof(e.in.io));
+                e.in.io[0] = rows[i].reads;
+                e.in.throttle = THROTTLE_IO;
+                e.in.kill = KILL_NEVER;
+                for (unsigned s = 0; s < 40; s++) {
+                        run(&e, 1, 7000);
+                        if (e.l.levers[LEVER_IO].on)
+                                e.in.io[0] = MIN_OF(e.in.io[0], e.l.levers[LEVER_IO].values[0].value);
+                }
+                for (const char *p = e.text; (p = strstr(p, "throttle:io")); p++)
+                        n++;
+                if (n != rows[i].cuts)
+                        fail_msg("row %zu: %s", i, e.text);
+        }
+}
+
 /* What lies beneath came down meanwhile: never above it. */
 static void back_to_beneath(void **state) {
         Episode e = { .in = usual(RESOURCE_CPU) };
@@ -1247,6 +1303,8 @@ int main(void) {
                 cmocka_unit_test(io_odd),
                 cmocka_unit_test(thrash),
                 cmocka_unit_test(steps_back),
+                cmocka_unit_test(unfelt_back),
+                cmocka_unit_test(unfelt_cut),
                 cmocka_unit_test(back_to_beneath),
                 cmocka_unit_test(relapse),
                 cmocka_unit_test(between),
