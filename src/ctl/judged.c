@@ -291,17 +291,20 @@ const char *tell_limit_text(const json_t *o, const char *text, const char *numbe
 }
 
 void tell_values(Buf *b, const json_t *values) {
+        const char *separator = "";
         const json_t *v;
         size_t i;
 
         json_array_foreach(values, i, v) {
-                const char *limit = json_text(v, "limit"), *to = tell_limit_text(v, "to_text", "to");
+                const char *from = tell_limit_text(v, "from_text", "from"),
+                           *to = tell_limit_text(v, "to_text", "to");
 
-                buf_puts(b, i > 0 ? ", " : "");
+                if (STR_EQ(from, to))
+                        continue;
+                buf_puts(b, separator);
                 tell_limit_name(b, v);
-                buf_printf(b, " from %s to %s%s", tell_limit_text(v, "from_text", "from"), to,
-                           limit && strncmp(limit, "IO", 2) == 0 && !STR_EQ(to, "no limit") ? " a second"
-                                                                                            : "");
+                buf_printf(b, " from %s to %s", from, to);
+                separator = ", ";
         }
 }
 

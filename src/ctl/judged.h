@@ -30,9 +30,9 @@ const char *tell_resource(const char *resource); /* "CPU", "memory", "IO", "task
 void tell_harm(Buf *b, const Teller *t, const json_t *harm);
 /* A clause: "web (tenant acme) used 3.2 of 4 CPUs, entitled to 1.0 (blame 55.0%)"; why not, where it is not the culprit. */
 void tell_candidate(Buf *b, const Teller *t, const json_t *candidate, const json_t *judged);
-/* A clause: "CPUQuota from no limit to 50%, …"; "" where there are none. */
+/* A clause: "CPUQuota from no limit to 50%, …"; "" where there are none that change. */
 void tell_values(Buf *b, const json_t *values);
-/* "CPUQuota 50%", "no limit" for infinity, rates "a second". */
+/* "IOReadBandwidthMax of vda" and "10M/s", "no limit" for infinity. */
 void tell_limit_name(Buf *b, const json_t *limit);
 const char *tell_limit_text(const json_t *o, const char *text, const char *number);
 /* "The step before helped: the worst wait fell from 42.0% to 31.0%."; "" where it is not known. */

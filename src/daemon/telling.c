@@ -76,16 +76,24 @@ static bool put_harm(Buf *b, const json_t *judged) {
         return true;
 }
 
-/* ", CPUQuota from 200% to 50%, IOReadBandwidthMax of vda from infinity to 10M/s" */
+static const char *limit_text(const json_t *value, const char *key) {
+        const char *s = text(value, key);
+
+        return STR_EQ(s, "infinity") ? "no limit" : s;
+}
+
+/* ", CPUQuota from 200% to 50%, IOReadBandwidthMax of vda from no limit to 10M/s"; what stays as it is is no news. */
 static void put_values(Buf *b, const json_t *judged) {
         const json_t *v;
         size_t i;
 
         json_array_foreach(get(judged, "values"), i, v) {
                 const char *name = text(v, "device_name"), *device = *name ? name : text(v, "device");
+                const char *from = limit_text(v, "from_text"), *to = limit_text(v, "to_text");
 
-                buf_printf(b, ", %s%s%s from %s to %s", text(v, "limit"), *device ? " of " : "", device,
-                           text(v, "from_text"), text(v, "to_text"));
+                if (!STR_EQ(from, to))
+                        buf_printf(b, ", %s%s%s from %s to %s", text(v, "limit"), *device ? " of " : "",
+                                   device, from, to);
         }
 }
 

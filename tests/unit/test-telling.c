@@ -27,6 +27,8 @@
         "{'name':'backup.service','tenant':null,'cgroup':'/system.slice/backup.service','kind':'service'," \
         "'why':'service','why_text':'it is the host\\u0027s own work'}"
 #define QUOTA "{'limit':'CPUQuota','device':null,'from_text':'200%','to_text':'50%'}"
+#define FREE "{'limit':'CPUQuota','device':null,'from_text':'50%','to_text':'infinity'}"
+#define SAME "{'limit':'IOReadIOPSMax','device':'8:0','device_name':null,'from_text':'50/s','to_text':'50/s'}"
 #define RBPS                                                                                             \
         "{'limit':'IOReadBandwidthMax','device':'254:0','device_name':'vda','from_text':'infinity','to_" \
         "text':'10M/s'}"
@@ -59,10 +61,10 @@ static const struct {
           "the time" },
         { "{'act':'throttle','why':'harm','would':true,'culprit':" WEB ",'values':[" RBPS "," WBPS
           "],'victims':[" SHOP "," DB "],'victims_all':3}",
-          "would throttle web (acme), IOReadBandwidthMax of vda from infinity to 10M/s, IOWriteBandwidthMax "
+          "would throttle web (acme), IOReadBandwidthMax of vda from no limit to 10M/s, IOWriteBandwidthMax "
           "of 8:0 "
           "from 20M/s to 10M/s: shop (gamma) waits for CPU 30% of the time (and 2 more do)",
-          "would throttle another tenant's container, IOReadBandwidthMax of vda from infinity to 10M/s, "
+          "would throttle another tenant's container, IOReadBandwidthMax of vda from no limit to 10M/s, "
           "IOWriteBandwidthMax of 8:0 from 20M/s to 10M/s: another tenant's container waits for CPU 30% of "
           "the time "
           "(and 2 more do)" },
@@ -70,6 +72,14 @@ static const struct {
           ",'values':[" QUOTA "]}",
           "loosened web (acme), CPUQuota from 200% to 50%: nobody is hurt any more",
           "loosened another tenant's container, CPUQuota from 200% to 50%: nobody is hurt any more" },
+        { "{'act':'relax','why':'calm','why_text':'nobody is hurt any more','culprit':" WEB ",'values':[" SAME
+          "," QUOTA "]}",
+          "loosened web (acme), CPUQuota from 200% to 50%: nobody is hurt any more",
+          "loosened another tenant's container, CPUQuota from 200% to 50%: nobody is hurt any more" },
+        { "{'act':'release','why':'calm','why_text':'nobody is hurt any more','culprit':" WEB
+          ",'values':[" FREE "]}",
+          "let go of web (acme), CPUQuota from 50% to no limit: nobody is hurt any more",
+          "let go of another tenant's container, CPUQuota from 50% to no limit: nobody is hurt any more" },
         { "{'act':'release','why':'no-help','why_text':'it did not help','culprit':" WEB ",'values':[]}",
           "let go of web (acme): it did not help", "let go of another tenant's container: it did not help" },
         { "{'act':'freeze','why':'harm','culprit':" WEB ",'span_usec':2000000,'victims':[" HOST

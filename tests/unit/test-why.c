@@ -303,11 +303,12 @@ static void test_act(void **state) {
                 { "{'kind':'throttle','container':'web','tenant':'acme','judged':{'act':'throttle','values':["
                   "{'limit':"
                   "'IOReadBandwidthMax','device':'254:0','device_name':'vda','from':null,'to':10000000,'to_"
-                  "text':'10M'},"
-                  "{'limit':'IOWriteIOPSMax','device':'8:0','from_text':'200','to_text':'100'}]}}",
-                  "Throttled web (tenant acme): IOReadBandwidthMax of vda from no limit to 10M a second, "
+                  "text':'10M/s'},"
+                  "{'limit':'IOReadIOPSMax','device':'8:0','from_text':'50/s','to_text':'50/s'},"
+                  "{'limit':'IOWriteIOPSMax','device':'8:0','from_text':'200/s','to_text':'100/s'}]}}",
+                  "Throttled web (tenant acme): IOReadBandwidthMax of vda from no limit to 10M/s, "
                   "IOWriteIOPSMax "
-                  "of 8:0 from 200 to 100 a second." },
+                  "of 8:0 from 200/s to 100/s." },
                 { "{'kind':'would','container':'web','judged':{'act':'kill','would':true,'why_text':'its "
                   "mode only "
                   "observes'}}",
