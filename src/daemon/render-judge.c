@@ -149,8 +149,8 @@ static void add_released(const Guard *g, json_t *a, const Party *p, Lever lever,
         }
         for (unsigned k = 0; i && k < i->n_io; k++) {
                 beneath = LIMIT_INFINITY;
-                if (p->limits.io)
-                        (void)limit_set_get(p->limits.io, i->io[k].knob, &beneath);
+                if (p->beneath_io)
+                        (void)limit_set_get(p->beneath_io, i->io[k].knob, &beneath);
                 add_value(g, a, i->io[k].knob, i->io[k].value, beneath);
         }
 }
