@@ -161,6 +161,7 @@ struct Target {
         unsigned
                 n_high_writes; /* of memory.high as a lease, that the writer has not done yet: until then the file may hold an older one */
         bool high_goes; /* that lease is being given back */
+        bool thaw_told; /* its freeze is being ended, and an event says so and why */
         unsigned n_leases; /* of ours that stand on it, freezes too */
 
         Hold *hold;

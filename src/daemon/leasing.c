@@ -386,7 +386,12 @@ int leasing_freeze(Guard *g, Target *t, usec_t span, bool by_operator, const cha
         return r;
 }
 
-int leasing_thaw(Guard *g, Target *t) { return thaw_end(g->judging->thaw, t->id); }
+int leasing_thaw(Guard *g, Target *t) {
+        int r = thaw_end(g->judging->thaw, t->id);
+
+        t->thaw_told = r == 0 && leasing_frozen(g, t);
+        return r;
+}
 
 static void on_thaw_news(void *user, uint64_t id, ThawNews news, int error) {
         Guard *g = user;
@@ -402,7 +407,8 @@ static void on_thaw_news(void *user, uint64_t id, ThawNews news, int error) {
         }
         if (news == THAW_FOREIGN || news == THAW_FAILED)
                 judging_acted(g, t, &frozen, news == THAW_FOREIGN ? -EBUSY : error);
-        if (leasing_frozen(g, t))
+        /* Whoever ends a pulse tells it himself. */
+        if (leasing_frozen(g, t) && !(news == THAW_OVER && t->thaw_told))
                 announce(g, ANNOUNCE_THAW, t, NULL, NULL, "%s: %s", target_name(t),
                          news == THAW_OVER    ? "runs again after its pulse"
                          : news == THAW_TAKEN ? "somebody else froze or thawed it meanwhile: left to him"
@@ -410,6 +416,7 @@ static void on_thaw_news(void *user, uint64_t id, ThawNews news, int error) {
                                  ? "is frozen already, by its engine or an operator: left alone"
                          : news == THAW_GONE ? "is gone"
                                              : "could not be frozen");
+        t->thaw_told = false;
         forget(g, t, LEASE_FREEZE, no_knob);
 }
 
