@@ -5,7 +5,7 @@
  * acts on one culprit are gathered into incidents (core/incident.h says which), which are opened and closed by signal.
  *
  * By the time something is told it has happened. Where memory lacks, the event is poorer or belongs to no incident,
- * and that is all.
+ * and that is all: of half of the evidence another story could be made, so it is all of it or none.
  */
 
 #include <jansson.h>
@@ -186,6 +186,7 @@ void incidents_verdict(Guard *g, const Verdict *v, int result) {
         IncidentVictim victims[VERDICT_VICTIMS_MAX];
         usec_t now = guard_clock();
         bool opened = false;
+        char in_short[300];
         Incident *i = NULL;
         Evidence evidence;
         Culprit c = {};
@@ -208,8 +209,13 @@ void incidents_verdict(Guard *g, const Verdict *v, int result) {
                 .blame = blame.len > 0 ? buf_str(&blame) : NULL,
         };
         json_decref(judged);
+        (void)snprintf(in_short, sizeof(in_short), "%s%s%s%s: there is no memory to say more",
+                       v->act.would  ? "would "
+                       : result != 0 ? "could not "
+                                     : "",
+                       act_kind_to_string(v->act.kind), t ? " " : "", t ? c.name : "");
         event = announce_judged(g, what, t ? t : worst_victim(g, v), i ? i->id : 0, &evidence, NULL,
-                                text.len > 0 ? buf_str(&text) : act_kind_to_string(v->act.kind));
+                                text.len > 0 && buf_error(&text) == 0 ? buf_str(&text) : in_short);
         if (!t)
                 return;
         if (v->act.would)

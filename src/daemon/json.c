@@ -1,9 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * jansson tells of missing memory where it is met, and whoever builds an object of fifty members does not ask fifty
+ * times. So its allocations are watched instead; json_is_short() is asked once, at the end.
+ */
+
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "guard.h"
 #include "json.h"
+
+static bool is_short;
+
+static void *watched_malloc(size_t size) {
+        void *p = malloc(size);
+
+        is_short = is_short || !p;
+        return p;
+}
+
+void json_watch(void) {
+        json_set_alloc_funcs(watched_malloc, free);
+        is_short = false;
+}
+
+bool json_is_short(void) { return is_short; }
 
 json_t *json_text_or_null(const char *s) {
         _cleanup_buf_ Buf b = BUF_INIT;
@@ -73,7 +96,7 @@ void json_set_limit_value(json_t *o, const char *key, LimitKnob knob, bool have,
                 json_set_null(o, name);
                 return;
         }
-        (void)limit_format_value(knob.limit, v, &b);
+        is_short = limit_format_value(knob.limit, v, &b) < 0 || is_short;
         json_set_text(o, name, buf_str(&b));
 }
 

@@ -5,6 +5,7 @@
  * Setting members of JSON objects (jansson). Nothing fails: without memory a member is missing.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,6 +16,9 @@
 struct json_t;
 typedef struct Guard Guard;
 
+/* From here on: whether there was memory for all of it. For whom half an object would be another statement. */
+void json_watch(void);
+bool json_is_short(void);
 /* A string; what is not UTF-8 in it becomes '?', for a name must never make an answer fail. NULL: null. */
 struct json_t *json_text_or_null(const char *s);
 void json_set_text(struct json_t *o, const char *key, const char *s);

@@ -166,5 +166,5 @@ struct json_t *render_leases_of(Guard *g, const Target *t); /* array */
 struct json_t *render_judged_now(Guard *g, const Target *t); /* {"rungs": […]} */
 struct json_t *render_judge_status(Guard *g);
 struct json_t *render_leases_status(Guard *g);
-/* "judged" of a verdict of the last scene, that went so; i: the incident on its culprit before, or NULL. */
+/* "judged" of a verdict of the last scene, that went so; i: the incident on its culprit before, or NULL. NULL: no memory. */
 struct json_t *render_judged(Guard *g, const Verdict *v, int result, const Incident *i);

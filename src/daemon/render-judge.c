@@ -200,9 +200,11 @@ static void set_thrash(json_t *o, const Thrash *t) {
 
 json_t *render_judged(Guard *g, const Verdict *v, int result, const Incident *i) {
         const Party *culprit = party_at(g, v->culprit);
-        json_t *o = json_object(), *a, *x;
         const Act *act = &v->act;
+        json_t *o, *a, *x;
 
+        json_watch();
+        o = json_object();
         json_set_text(o, "act", act_kind_to_string(act->kind));
         json_set_text(o, "why", act_why_to_string(act->why));
         json_set_text(o, "why_text", act_why_text(act->why));
@@ -238,6 +240,10 @@ json_t *render_judged(Guard *g, const Verdict *v, int result, const Incident *i)
         (void)json_object_set_new(o, "candidates", a);
         json_set_text(o, "outcome", v->blame.n > 0 ? blame_why_to_string(v->blame.outcome) : NULL);
         set_thrash(o, &v->thrash);
+        if (json_is_short()) {
+                json_decref(o);
+                return NULL;
+        }
         return o;
 }
 
