@@ -35,8 +35,8 @@
 /* ---- memories ---- */
 
 Judged *judging_of(Guard *g, Target *t) {
-        if (!t->judged && g->judging)
-                t->judged = calloc(1, sizeof(*t->judged));
+        if (!t->judged && g->judging && (t->judged = calloc(1, sizeof(*t->judged))))
+                t->judged->used_at = guard_clock(); /* or it would be forgotten before it was used */
         return t->judged;
 }
 
