@@ -9,8 +9,9 @@
  * In a group the candidates have their turns by score. One of them takes a step. Who takes none waits for the effect of its
  * last one, or is at its end. If it is at its end, the next is looked at. If it waits, then only the next that is
  * about as much to blame: of ten equal hogs nine need not run free until the first has shown that it was not the
- * only one, but who does a tenth of what the worst one does may well be none once that is held back. Never is
- * one passed over that is out of reach: nobody stands in for it.
+ * only one, but who does a tenth of what the worst one does may well be none once that is held back. Who is only watched
+ * waits for ever: nothing was done that could have helped. Never is one passed over that is out of reach: nobody
+ * stands in for it.
  *
  * Of memory and the disk more is known than scores say. While somebody's memory grows, who merely has some is not to blame
  * that it runs out, however much it has; nor is who reads back what was taken from it. The same reads keep a disk busy, and
@@ -418,6 +419,7 @@ void judge_run_group(JudgeStep *t, JudgeGroup *g) {
 
         for (unsigned i = 0; i < g->blame.n; i++) {
                 const Candidate *c = &g->blame.candidates[i];
+                const Ladder *l;
 
                 /* Who is hurt, and takes more than all others together, does it to itself: nobody else is to blame. */
                 if (c->why == BLAME_VICTIM && g->resource == RESOURCE_MEMORY &&
@@ -439,7 +441,8 @@ void judge_run_group(JudgeStep *t, JudgeGroup *g) {
                 if (!had_turn(t, c->party, g->resource) &&
                     (!has_room(t) || run_ladder(t, c->party, g->resource, g) > 0))
                         return;
-                if (t->scene->parties[c->party].memory->ladders[g->resource].exhausted_at == 0)
+                l = &t->scene->parties[c->party].memory->ladders[g->resource];
+                if (l->exhausted_at == 0 || l->dry)
                         alike = MAX_OF(alike, c->score / ALIKE_DIVISOR);
         }
 }

@@ -954,6 +954,52 @@ static void test_two_ladders(void **state) {
         assert_int_equal(n_released, 1);
 }
 
+/* The one to blame is only watched. Whatever it goes on doing, who takes a little more than its part does not stand in for it. */
+static void test_observed(void **state) {
+        static const struct {
+                Mode mode;
+                bool other; /* somebody else's turn comes */
+        } rows[] = { { MODE_OBSERVE, false },
+                     { MODE_CEILINGS, false },
+                     { MODE_THROTTLE, true },
+                     { MODE_ENFORCE, true } };
+
+        (void)state;
+        for (size_t row = 0; row < ARRAY_SIZE(rows); row++) {
+                static Verdict verdicts[VERDICTS_MAX];
+                _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
+                _cleanup_(cleanup_judge_free) Judge *j = NULL;
+                uint32_t web = kit_add(k, KIT_HOST, PARTY_CONTAINER, "web");
+                uint32_t hog = kit_add(k, KIT_HOST, PARTY_CONTAINER, "hog");
+                uint32_t other = kit_add(k, KIT_HOST, PARTY_CONTAINER, "other");
+                unsigned n_hog = 0, n_other = 0;
+
+                assert_int_equal(judge_new(KIT_MAX, &j), 0);
+                k->scene.rules.max_throttled = 10000;
+                k->settings[web].cpu_guarantee = 2 * S;
+                k->settings[hog].mode = rows[row].mode;
+                k->parties[other].limits.cpu_weight = 10;
+                kit_cpu(k, web, S / 4);
+                kit_stall(k, web, RESOURCE_CPU, 6000);
+                kit_cpu(k, hog, 3 * S);
+                kit_cpu(k, other, S / 2);
+                for (unsigned s = 0; s < 120; s++) {
+                        unsigned n = kit_step(k, j, verdicts);
+
+                        for (unsigned i = 0; i < n; i++) {
+                                n_hog += verdicts[i].culprit == hog;
+                                n_other += verdicts[i].culprit == other;
+                                if (verdicts[i].culprit == hog && verdicts[i].act.kind == ACT_THROTTLE)
+                                        assert_int_equal(verdicts[i].act.would,
+                                                         rows[row].mode < MODE_THROTTLE);
+                        }
+                }
+                assert_true(n_hog >= 2);
+                if ((n_other > 0) != rows[row].other)
+                        fail_msg("row %zu: %u acts on the other one", row, n_other);
+        }
+}
+
 /* A record is kept for a while. */
 static void test_record(void **state) {
         static const struct {
@@ -1005,6 +1051,7 @@ int main(void) {
                 cmocka_unit_test(test_held_already), cmocka_unit_test(test_mixed),
                 cmocka_unit_test(test_disks),        cmocka_unit_test(test_our_doing),
                 cmocka_unit_test(test_record),       cmocka_unit_test(test_two_ladders),
+                cmocka_unit_test(test_observed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
