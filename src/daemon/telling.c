@@ -13,6 +13,8 @@
 
 #include "telling.h"
 
+#define NO_WAIT 100 /* permyriad: who runs out need not wait yet */
+
 static const json_t *get(const json_t *o, const char *key) { return json_object_get(o, key); }
 
 static const char *text(const json_t *o, const char *key) {
@@ -59,7 +61,9 @@ static bool put_harm(Buf *b, const json_t *judged) {
         if (!json_is_object(worst))
                 return false;
         put_party(b, worst);
-        if (is(worst, "resource", "pids")) {
+        if (is(worst, "resource", "memory") && is(worst, "kind", "host") && share < NO_WAIT) {
+                buf_puts(b, " runs out of memory");
+        } else if (is(worst, "resource", "pids")) {
                 buf_puts(b, " has ");
                 put_percent(b, share);
                 buf_puts(b, " of the tasks that it can have");

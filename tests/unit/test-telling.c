@@ -20,6 +20,7 @@
 #define HOST                                       \
         "{'name':'host','tenant':null,'cgroup':'/" \
         "','kind':'host','resource':'memory','share_permyriad':1250}"
+#define OUT "{'name':'host','tenant':null,'cgroup':'/','kind':'host','resource':'memory','share_permyriad':0}"
 #define TASKS \
         "{'name':'host','tenant':null,'cgroup':'/','kind':'host','resource':'pids','share_permyriad':8349}"
 #define WEB "{'name':'web','tenant':'acme','cgroup':'/docker/web','kind':'container'}"
@@ -86,6 +87,11 @@ static const struct {
           "],'victims_all':1}",
           "froze web (acme) for 2 s: the host waits for memory 13% of the time",
           "froze another tenant's container for 2 s: the host waits for memory 13% of the time" },
+        { "{'act':'throttle','why':'harm','culprit':" WEB ",'values':[" QUOTA "],'victims':[" OUT
+          "],'victims_all':2}",
+          "throttled web (acme), CPUQuota from 200% to 50%: the host runs out of memory (and 1 more does)",
+          "throttled another tenant's container, CPUQuota from 200% to 50%: the host runs out of memory "
+          "(and 1 more does)" },
         { "{'act':'thaw','why':'policy','why_text':'a hold forbids it','culprit':" WEB "}",
           "thawed web (acme): a hold forbids it", "thawed another tenant's container: a hold forbids it" },
         { "{'act':'stop','why':'harm','culprit':" WEB ",'span_usec':1500000,'victims':[" DB
