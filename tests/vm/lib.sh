@@ -478,14 +478,16 @@ wait_for_act() {  # SECONDS REGEX TEXT [SINCE]
 }
 
 # Nobody was held back, stopped or killed, not even in thought; a point. NAME: `why` of it is printed, and says REGEX.
+# What it says is of the last look, and a single look may be one of a moment's calm: so it is asked for a while.
 no_acts() {  # TEXT [NAME REGEX]
 	is "$(acts ' (would:)?(throttle|freeze|stop|kill) ')" "" "$1: nobody is held back"
 	[ $# = 1 ] || why_says "$2" "$3" "$1: why says so"
 }
 
 why_says() {  # NAME REGEX TEXT
-	ctl why "$1"
-	like "$CTL_OUT" "$2" "$3"
+	local whom=$1 regex=$2
+	until_true 15 'ctl why "$whom"; [[ $CTL_OUT =~ $regex ]]' || :
+	like "$CTL_OUT" "$regex" "$3"
 	diag "$CTL_OUT$CTL_ERR"
 }
 

@@ -61,32 +61,37 @@ hog vip 16
 guard_start
 nap 4
 
+# What `why` says of the one that waits for CPUs.
+own() { echo "$1.scope waits for CPUs [0-9.]+ % of the time by its own doing: $2 "; }
+others() { echo "$1.scope waits for CPUs [0-9.]+ % of the time because of others: $2 "; }
 pressure() { diag "$1: $(head -n 1 "$CGROOT/${LOAD_CG[$1]}/cpu.pressure")"; }
 
 go batch
 nap 10
-no_acts "batch uses the whole host, and nobody wants it" batch.scope 'not hurt|own doing|no harm|not above'
+no_acts "batch uses the whole host, and nobody wants it" batch.scope \
+	"$(own batch 'it gets the share it is entitled to, and wants more')"
 pressure batch
 rest batch
 
 go quota
 nap 8
-no_acts "held back by its own quota" quota.scope 'its own CPU quota|quota'
+no_acts "held back by its own quota" quota.scope "$(own quota 'it is held back by its own CPU quota')"
 pressure quota
 go batch
 nap 8
-no_acts "the same beside somebody busy" quota.scope 'quota'
+no_acts "the same beside somebody busy" quota.scope "$(own quota 'it is held back by its own CPU quota')"
 rest quota
 
 go above
 nap 8
-no_acts "held back by its slice's quota, beside somebody busy" above.scope 'quota'
+no_acts "held back by its slice's quota, beside somebody busy" above.scope \
+	"$(own above 'it is held back by the CPU quota of a group above it')"
 pressure above
 rest above batch
 
 go build
 nap 8
-no_acts "a build waits for itself" build.scope 'own|entitled|idle'
+no_acts "a build waits for itself" build.scope "$(own build 'it gets the share it is entitled to, and wants more')"
 pressure build
 rest build
 
@@ -94,7 +99,8 @@ served rush
 nap 2
 go vip
 nap 12
-no_acts "a start-up rush: nobody is a victim in his grace" rush.scope '[Ss]tart|grace'
+no_acts "a start-up rush: nobody is a victim in his grace" rush.scope \
+	'rush.scope is not hurt: it waits for CPUs (100|[3-9][0-9])[.][0-9] % of the time; it has only just started '
 pressure rush
 kill "${LOAD_PID[rush]}"
 rest vip
@@ -102,7 +108,8 @@ served low
 nap 4
 go vip
 nap 12
-no_acts "who has priority hurts who has less" low.scope '[Pp]riority'
+no_acts "who has priority hurts who has less" low.scope "$(others low \
+	'others take what it is entitled to, but nobody is held back; of the one with the highest score: its priority is above that of everybody it hurts')"
 measure low 4 "beside somebody of higher priority"
 pressure low
 rest vip
