@@ -119,9 +119,24 @@ static void unit_done(void *user, uint64_t cookie, int result, const UnitInfo *u
         }
 }
 
-static void run_until(Lapse *l, const bool *flag, bool value, usec_t patience) {
-        for (usec_t spent = 0; *flag != value && spent < patience; spent += 100 * USEC_PER_MSEC)
-                (void)sd_event_run(l->event, 100 * USEC_PER_MSEC);
+static void run_until(Lapse *l, const bool *flag, bool value) {
+        usec_t end = guard_clock() + BUS_PATIENCE;
+
+        while (*flag != value && guard_clock() < end)
+                if (sd_event_run(l->event, 100 * USEC_PER_MSEC) < 0)
+                        return;
+}
+
+/* On a host that is as busy as those where somebody was held back until a moment ago. */
+static void connect_bus(Lapse *l) {
+        if (sd_bus_open_system(&l->bus) < 0 || sd_bus_attach_event(l->bus, l->event, 0) < 0)
+                return;
+        (void)manager_set_bus(l->manager, l->bus);
+        run_until(l, &l->connected, true);
+        if (l->connected)
+                return;
+        fputs("bailiffd: systemd does not answer: a daemon-reload may bring limits back\n", stderr);
+        l->n_failed++;
 }
 
 /* All knobs of one unit in one call. */
@@ -144,7 +159,8 @@ static void tell_systemd(Lapse *l, const LedgerRecord *first) {
                 l->n_failed++;
                 return;
         }
-        run_until(l, &l->waiting, false, BUS_PATIENCE);
+        run_until(l, &l->waiting, false);
+        l->n_failed += l->waiting;
 }
 
 static void on_connected(void *user) { ((Lapse *)user)->connected = true; }
@@ -241,16 +257,13 @@ static int run(const GuardConfig *config, bool shares_only) {
                 k = sd_event_new(&l.event);
         if (k >= 0)
                 k = manager_new(&ops, &l, &l.manager);
-        if (k >= 0 && !config->no_bus && sd_bus_open_system(&l.bus) >= 0 &&
-            sd_bus_attach_event(l.bus, l.event, 0) >= 0) {
-                (void)manager_set_bus(l.manager, l.bus);
-                run_until(&l, &l.connected, true, 5 * USEC_PER_SEC);
-        }
         if (k >= 0)
                 k = collect(&l);
         /* The kernel first, all of it: that is what the tenants feel. */
         for (size_t i = 0; k >= 0 && i < l.n_keys; i++)
                 kernel_back(&l, &l.keys[i]);
+        if (k >= 0 && !shares_only && !config->no_bus && l.n_keys > 0)
+                connect_bus(&l);
         /* Systemd was never told of a share; a call now would write the unit's properties over what is not in
          * them: the ceilings that were just given back. */
         for (size_t i = 0; k >= 0 && !shares_only && i < l.n_keys; i++) {
