@@ -433,7 +433,8 @@ unsigned ladder_step(Ladder *l, const LadderInput *in, Act ret[static LADDER_ACT
                 l->pressed_at = in->now;
         if (l->frozen_until > 0 && in->now >= l->frozen_until)
                 l->frozen_until = 0;
-        if (in->forbidden || in->gone) {
+        /* Who is known from before may have a cgroup, and nobody in it yet: that it was told of stands for a calm. */
+        if (in->forbidden || (in->gone && l->rung != RUNG_NOTIFY)) {
                 if (l->rung != RUNG_NONE)
                         end(&s, in->gone ? ACT_WHY_CALM : ACT_WHY_POLICY);
                 return s.n;
@@ -441,11 +442,11 @@ unsigned ladder_step(Ladder *l, const LadderInput *in, Act ret[static LADDER_ACT
         /* The mode was raised or lowered in the middle: a new episode. */
         if (l->rung != RUNG_NONE && l->dry != (in->mode < MODE_THROTTLE))
                 end(&s, ACT_WHY_POLICY);
-        if (in->harmed)
+        if (in->harmed && !in->gone)
                 harm(&s);
         else if (l->rung == RUNG_NONE)
                 return s.n;
-        else if (in->calm)
+        else if (in->calm || in->gone)
                 calm(&s);
         else
                 l->calm_since = 0;

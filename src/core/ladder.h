@@ -118,7 +118,7 @@ typedef struct LadderInput {
         bool may_throttle; /* MaxThrottled= leaves room (or it is throttled already) */
         ActWhy may_kill; /* ACT_WHY_HARM: yes; else the brake: …BUDGET, …SETTLING, …STORM */
         bool forbidden; /* a hold, a pause, protected since: everything goes back at once */
-        bool gone; /* its processes have ended */
+        bool gone; /* there are no processes in it */
         /* what it uses and may not be pushed below */
         uint64_t cpu_used,
                 cpu_floor; /* µs per second: floor = guarantee, else LADDER_CPU_FLOOR; cpu_entitled is what cuts aim at */
