@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2016,SC2086
 # What may happen in the middle of an episode: another policy, an operator's hold, a pause of the whole host, the end of the
-# culprit and another one under its name, and the engine's own pause during a freeze pulse. Each time what the guard held is given
+# culprit and another one under its name, PID 1 and an operator who write to the same file, and the engine's own pause during a
+# freeze pulse. Each time what the guard held is given
 # back or goes on as it should, and nothing of the old one is mistaken for the new.
 #
 #   tenant.slice
@@ -11,6 +12,12 @@
 
 frozen() { cg_key "$SPIN" cgroup.events frozen; }
 throttled() { [[ $(cg "$SPIN" cpu.max) =~ ^[0-9] ]]; }
+# More tightly than the operator's 150 %.
+tightly() {
+	local quota period
+	read -r quota period <<<"$(cg "$SPIN" cpu.max)"
+	[[ $quota =~ ^[0-9]+$ ]] && ((quota * 100 < period * 150))
+}
 free() { [[ $(cg "$SPIN" cpu.max) = max* ]]; }
 # Events from now on.
 mark_events() { n=$(acts | wc -l); }
@@ -78,8 +85,24 @@ check "it is not throttled for what the one before did" free
 again "until it does the same"
 ctl events --json
 is "$(jq "[.events[] | select(.kind == \"throttle\") | .cgroup_id] | last" <<<"$CTL_OUT")" "$(stat -c %i "$CGROOT/$SPIN")" "the event has its id"
+
+# ---- PID 1 and an operator write there, too
+
+systemctl daemon-reload
+nap 3
+check "a daemon-reload: it is throttled on" tightly
+systemctl set-property --runtime spin.scope CPUQuota=150%
+wait_for 10 tightly "an operator sets a quota: it is throttled below that"
+systemctl daemon-reload
+nap 3
+check "and so it stays with another daemon-reload" tightly
+diag "cpu.max $(cg "$SPIN" cpu.max), systemd's $(systemctl show --value --property=CPUQuotaPerSecUSec spin.scope)"
+is "$(systemctl show --value --property=CPUQuotaPerSecUSec spin.scope)" 1.500000s "systemd knows the operator's quota only"
 rest spin
 wait_for 90 '[ "$(leases)" = 0 ]' "the noise stops: all is given back"
+is "$(cg "$SPIN" cpu.max)" "150000 100000" "which is the operator's quota"
+systemctl set-property --runtime spin.scope CPUQuota=
+wait_for 10 free "he takes it back"
 
 # ---- freeze pulses, and an engine's pause
 
