@@ -42,7 +42,7 @@ typedef struct Lapse {
         size_t n_keys, keys_alloc;
         /* one unit at a time */
         LimitSet values;
-        const char *unit;
+        char unit[256];
         bool waiting, connected;
 } Lapse;
 
@@ -113,6 +113,9 @@ static void set_done(void *user, uint64_t cookie, int result) {
 static void unit_done(void *user, uint64_t cookie, int result, const UnitInfo *u) {
         Lapse *l = user;
 
+        /* A guard that was stopped soon may have had no time to learn the name for the ledger. */
+        if (result == 0)
+                (void)snprintf(l->unit, sizeof(l->unit), "%s", u->name);
         if (result != 0 || manager_set_limits(l->manager, u, &l->values, 0, set_done, l, cookie) < 0) {
                 l->waiting = false;
                 l->n_failed += result < 0;
@@ -152,7 +155,6 @@ static void tell_systemd(Lapse *l, const LedgerRecord *first) {
         }
         if (l->values.n == 0 || !l->connected)
                 return;
-        l->unit = first->unit;
         l->waiting = true;
         if (manager_get_unit(l->manager, first->path, unit_done, l, first->cgroup_id) < 0) {
                 l->waiting = false;
