@@ -317,8 +317,9 @@ void judge_died(Judge *j, PartyMemory *m, uint64_t id, usec_t now) {
                 to->ended_at = l->rung == RUNG_RELAX ? now : l->ended_at;
                 if (l->rung == RUNG_NONE || l->rung == RUNG_RELAX)
                         continue;
-                /* Told already: whatever it does next is met by a throttle at once. */
+                /* Told already: whatever it does next is met by a throttle at once. It may take a while to come to that. */
                 to->rung = RUNG_NOTIFY;
+                to->calm_span = MIN_OF(MAX_OF(l->calm_span, LADDER_CALM) * 2, LADDER_CALM_MAX);
                 to->since = l->since;
                 to->harm_at = l->harm_at;
                 to->dry = l->dry;
