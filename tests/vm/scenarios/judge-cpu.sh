@@ -10,6 +10,7 @@
 #       └── docker-<id>.scope     spin, tenant spin: 16 threads
 #
 # shape: docker
+# kernels: 6.1 6.12
 # timeout: 240
 
 policy_set <<-'EOP'
