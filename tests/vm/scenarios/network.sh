@@ -9,9 +9,10 @@
 #   └── tenant-flat.slice       tenant flat, by slice
 #       ├── docker-<id>.scope   plain: in the host's network
 #       ├── docker-<id>.scope   alone: in none
-#       └── docker-<id>.scope   other: on the bridge, not root, with no capability
+#       └── docker-<id>.scope   other: on the bridge, another user's
 #
 # shape: docker
+# kernels: 6.1 6.12
 # timeout: 300
 
 DOWN=$((64 << 20)) UP=$((24 << 20))
