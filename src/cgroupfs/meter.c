@@ -478,7 +478,7 @@ static int look_at_file(Look *l, SampleFile f) {
                         return (int)n;
                 }
                 if (n == -EOPNOTSUPP && is_pressure(f))
-                        l->m->stats.psi_error = EOPNOTSUPP;
+                        l->m->stats.psi_error = -EOPNOTSUPP;
                 l->cg->missing |= SAMPLE_FILE_BIT(f);
                 return 0;
         }
@@ -601,7 +601,7 @@ static int look_at_host_file(Meter *m, HostFile f, Sample *s, SampleIo *io) {
         if (f == HOST_FILE_DISKSTATS && io)
                 io->n = io->n_unlisted = 0;
         if (n == -EOPNOTSUPP)
-                m->stats.psi_error = EOPNOTSUPP;
+                m->stats.psi_error = -EOPNOTSUPP;
         if (!is_our_trouble((int)n))
                 return 0;
         m->stats.n_fd_failures++;

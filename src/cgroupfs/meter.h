@@ -57,7 +57,7 @@ typedef struct MeterStats {
         bool peaks_reset; /* this kernel resets peaks per fd */
         uint64_t n_net_damaged; /* net/dev that was too long or not well-formed: asked again on a full look */
         int net_error; /* negative errno: the host's network namespace cannot be told, so nobody's is; 0: fine, or not looked yet */
-        int psi_error; /* EOPNOTSUPP: PSI is disabled; 0: fine, or not looked yet */
+        int psi_error; /* -EOPNOTSUPP: PSI is disabled; 0: fine, or not looked yet */
 } MeterStats;
 
 /* max_kept_cgroups: how many cgroups may have kept fds (0: none ever). proc: "/proc", or a captured one. */

@@ -53,7 +53,7 @@ static void tell_troubles(Guard *g, int error) {
         MeterStats stats;
 
         meter_get_stats(m->meter, &stats);
-        if (stats.psi_error < 0 && !m->psi_told) {
+        if (stats.psi_error < 0 && g->host.psi && !m->psi_told) {
                 m->psi_told = true;
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the kernel gives no pressure information (%s): sampling goes on without it; boot "
