@@ -3,6 +3,7 @@
 #
 #   tenant.slice
 #   ├── tenant-batch.slice/batch.scope    tenant batch: 8 threads; with nobody else, then beside the others
+#   ├── tenant-slow.slice/slow.scope      tenant slow: needs half a second for everything, and waits for nobody
 #   ├── tenant-quota.slice/quota.scope    tenant quota: its own CPUQuota=20%, and works for more
 #   ├── tenant-above.slice/above.scope    tenant above: its slice has CPUQuota=20%
 #   ├── tenant-build.slice/build.scope    tenant build: 16 threads, one CPU by its weight: waits for itself
@@ -24,6 +25,8 @@ policy_set <<-'EOP'
 
 	[Tenant batch]
 	Match=slice=tenant-batch.slice
+	[Tenant slow]
+	Match=slice=tenant-slow.slice
 	[Tenant quota]
 	Match=slice=tenant-quota.slice
 	[Tenant above]
@@ -54,6 +57,7 @@ served() {  # NAME
 systemctl set-property --runtime tenant-above.slice CPUQuota=20%
 systemctl set-property --runtime tenant-vip.slice CPUWeight=2000
 hog batch 8
+scope slow tenant-slow.slice -p CPUWeight=100 perl -e 'select(undef, undef, undef, 0.5) while 1'
 hog quota 2 -p CPUQuota=20%
 hog above 2
 hog build 16
@@ -71,6 +75,8 @@ nap 10
 no_acts "batch uses the whole host, and nobody wants it" batch.scope \
 	"$(own batch 'it gets the share it is entitled to, and wants more')"
 pressure batch
+why_says slow.scope 'slow.scope is not hurt: it waits for CPUs [0-9]([.][0-9])? % of the time; it waits no longer than its target allows ' \
+	"who is merely slow beside it: nobody makes it wait"
 rest batch
 
 go quota
