@@ -98,6 +98,7 @@ ctl events --json
 jq -r '.events[] | select(.kind | test("^(throttle|unthrottle|release|freeze|thaw|kill)$")) | "\(.id) \(.kind) \(.container) uid \(.uid): \(.text)"' \
 	<<<"$CTL_OUT" >/run/acts
 diag "$(</run/acts)"
+is "$(grep -c ' thaw one.scope ' /run/acts)" 1 "one thaw is one event"
 for kind in throttle freeze thaw kill; do
 	like "$(</run/acts)" " $kind [^ ]+ uid 0" "events know who did it: $kind"
 done
