@@ -107,6 +107,30 @@ static int each_task(int dirfd, CgPid f, void *user) {
         return r == -EOPNOTSUPP ? cg_each_pid(dirfd, "cgroup.threads", f, user) : r;
 }
 
+typedef struct EachProcess {
+        CgPid f;
+        void *user;
+        bool enough;
+} EachProcess;
+
+static bool one_process(void *user, pid_t pid) {
+        EachProcess *e = user;
+
+        e->enough = !e->f(e->user, pid);
+        return !e->enough;
+}
+
+static bool processes_in(void *user, int dirfd) {
+        EachProcess *e = user;
+
+        (void)each_task(dirfd, one_process, e);
+        return e->enough;
+}
+
+void act_each_process(int dirfd, CgPid f, void *user) {
+        (void)walk(dirfd, 0, processes_in, &(EachProcess){ .f = f, .user = user });
+}
+
 /* ---- kill ---- */
 
 typedef struct Killing {
@@ -197,6 +221,10 @@ static pid_t search(int dirfd, pid_t wanted) {
 
         (void)walk(dirfd, 0, search_in, &s);
         return s.found;
+}
+
+pid_t act_find_main(int dirfd, pid_t main_pid) {
+        return (main_pid > 0 ? search(dirfd, main_pid) : 0) ?: search(dirfd, 0);
 }
 
 /* -ESRCH: it is not in there, or not any more. */

@@ -24,6 +24,10 @@ int act_kill(int dirfd, uint64_t id);
  * -ESRCH: nobody is there, negative errno.
  */
 int act_stop(int dirfd, uint64_t id, pid_t main_pid, int signal);
+/* The pid that act_stop() would signal: main_pid if it is in the cgroup or below it, else the first one. 0: nobody is there. */
+pid_t act_find_main(int dirfd, pid_t main_pid);
+/* Each process of the cgroup and those below it, until f says that it is enough; of a threaded one, threads. */
+void act_each_process(int dirfd, CgPid f, void *user);
 /* Has it any process? 1, 0, CG_GONE is 0, negative errno. */
 int act_populated(int dirfd);
 /* What cgroup.freeze says: 0, 1; negative errno. */
