@@ -13,6 +13,7 @@
 #include "num.h"
 
 #define PERMYRIAD 10000
+#define FORKS_PART 10
 
 typedef struct Sums {
         uint64_t growth, takes, refaults, tasks;
@@ -32,6 +33,9 @@ static uint64_t gauge(const Party *p, SampleField f) {
 static uint64_t takes(const Candidate *c) {
         return num_add_sat(c->grown, num_muldiv(c->growth, HARM_HORIZON, USEC_PER_SEC));
 }
+
+/* Tasks: who takes more of them, and in part who only passes them through. */
+static uint64_t takes_tasks(const Candidate *c) { return num_add_sat(c->growth, c->forks / FORKS_PART); }
 
 static uint64_t per_sec(int64_t change, usec_t span) {
         return change <= 0 || span == 0 ? 0 : num_muldiv((uint64_t)change, USEC_PER_SEC, span);
@@ -63,6 +67,7 @@ static void measure(const Party *p, const FairShare *fair, Resource resource, Ca
                 if (window_change(w, SAMPLE_PIDS, &change))
                         c->growth = per_sec(change, window_span(w));
                 c->growth = num_add_sat(c->growth, window_per_sec(w, SAMPLE_PIDS_EVENTS_MAX));
+                c->forks = p->have_forks ? p->forks_per_sec : 0;
                 break;
         default:
                 break;
@@ -98,7 +103,7 @@ static void score(const Scene *scene, const FairShare *fair, Resource resource, 
                 c->score = c->used_part;
                 return;
         case RESOURCE_PIDS:
-                c->growth_part = part(c->growth, sums->growth);
+                c->growth_part = part(takes_tasks(c), sums->growth);
                 /* Of all there are: who is too quiet to be in the scene has some, too. */
                 c->used_part = part(c->used, MAX_OF(sums->tasks, scene->host_tasks));
                 c->score = c->growth_part / 2 + c->used_part / 2;
@@ -188,7 +193,7 @@ void blame_rank(const Scene *scene, const FairShare *fair, const Harm *const *vi
                 if (!is_candidate(&scene->parties[i]))
                         continue;
                 measure(&scene->parties[i], &fair[i], resource, &c);
-                sums.growth = num_add_sat(sums.growth, c.growth);
+                sums.growth = num_add_sat(sums.growth, takes_tasks(&c));
                 sums.takes = num_add_sat(sums.takes, takes(&c));
                 sums.refaults = num_add_sat(sums.refaults, c.refaults);
                 if (resource == RESOURCE_PIDS)

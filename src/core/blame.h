@@ -10,7 +10,8 @@
  *          have taken HARM_HORIZON from now at the rate of the window; a third of it memory above protection or guarantee as
  *          part of the host's; a sixth the share in refaults and scans. Where nobody took any, the first one's weight goes to the second.
  *  IO      its part of the contended device − its weight's share of it.
- *  pids    half the share in the growth of tasks, half its tasks as part of all; forks that failed at its pids.max count as growth.
+ *  pids    half the share in the growth of tasks, half its tasks as part of all; forks that failed at its pids.max count as growth,
+ *          and a tenth of those that are counted (most end again, but each takes an id meanwhile).
  *
  * Candidates are leaves: containers, services, and the kernel's (or nobody's) rest of the host. The highest score decides: is it out of
  * reach, of higher priority, or may not be touched, then nobody is held back, for nobody stands in. Who is itself the only victim is none.
@@ -33,6 +34,7 @@ typedef struct Candidate {
         uint64_t growth; /* memory: bytes a second; pids: tasks a second, failed forks too */
         uint64_t grown; /* memory: bytes more than it had a minute ago */
         uint64_t refaults; /* memory: pages a second, refaults and scans */
+        uint64_t forks; /* pids: tasks started a second; 0 where they are not counted */
         unsigned growth_part, used_part, refault_part; /* permyriad, before weighting */
 } Candidate;
 

@@ -47,6 +47,8 @@ typedef struct Party {
         bool local_high, local_max; /* memory.events.local counted some since the last scene */
         bool have_local; /* that file was read; else EVENTS_… of the subtree count */
         bool health_check; /* never frozen unless Throttle= names it */
+        bool have_forks; /* its forks are counted right now */
+        uint64_t forks_per_sec; /* processes and threads that it starts */
         usec_t since; /* monotonic: it exists; 0: longer than we look */
         const Sample *now; /* the last look at it; NULL: none (a group that is not measured) */
         const Baseline *baseline; /* NULL: none */

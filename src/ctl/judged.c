@@ -221,6 +221,7 @@ static void put_task_terms(Buf *b, const json_t *c) {
         if (json_number(c, "entitled") > 0)
                 buf_printf(b, " of %llu allowed", (unsigned long long)json_number(c, "entitled"));
         put_amount(b, c, "growth_per_sec", false, "", " more each second");
+        put_amount(b, c, "forks_per_sec", false, "starting ", " each second");
 }
 
 void tell_candidate(Buf *b, const Teller *t, const json_t *candidate, const json_t *judged) {

@@ -301,6 +301,31 @@ static void test_pids(void **state) {
         assert_true(candidate(&b, many)->used_part > 2000);
 }
 
+/* Where forks are counted, who passes ids through takes a tenth of them; a rate that is not counted now counts nothing. */
+static void test_forks(void **state) {
+        _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
+        uint32_t churn = kit_add(k, KIT_HOST, PARTY_CONTAINER, "churn");
+        uint32_t grows = kit_add(k, KIT_HOST, PARTY_CONTAINER, "grows");
+        Blame b;
+
+        (void)state;
+        kit_set(k, churn, SAMPLE_PIDS, 50);
+        kit_set(k, grows, SAMPLE_PIDS, 50);
+        kit_rate(k, grows, SAMPLE_PIDS, 100);
+        k->scene.host_tasks = 30000;
+        k->parties[churn].forks_per_sec = 3000;
+        b = blame(k, RESOURCE_PIDS, KIT_HOST);
+        assert_int_equal(b.culprit, grows);
+        assert_int_equal(candidate(&b, churn)->forks, 0);
+        k->parties[churn].have_forks = true;
+        b = blame(k, RESOURCE_PIDS, KIT_HOST);
+        assert_int_equal(b.culprit, churn);
+        assert_int_equal(candidate(&b, churn)->forks, 3000);
+        assert_int_equal(candidate(&b, churn)->growth, 0);
+        assert_int_equal(candidate(&b, churn)->growth_part, 7500);
+        assert_int_equal(candidate(&b, grows)->growth_part, 2500);
+}
+
 /* ---- order ---- */
 
 /* The highest ones are kept, in order, ties by id; whoever comes first in the scene has nothing from it. */
@@ -408,7 +433,8 @@ int main(void) {
                 cmocka_unit_test(test_nobody),     cmocka_unit_test(test_kernel),
                 cmocka_unit_test(test_memory),     cmocka_unit_test(test_memory_still),
                 cmocka_unit_test(test_io),         cmocka_unit_test(test_pids),
-                cmocka_unit_test(test_random),     cmocka_unit_test(test_hostile),
+                cmocka_unit_test(test_forks),      cmocka_unit_test(test_random),
+                cmocka_unit_test(test_hostile),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
