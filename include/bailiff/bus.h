@@ -11,7 +11,8 @@
  *   ListTenants()                     {"tenants": [tenant…]}
  *   ListContainers()                  {"containers": [container…]}
  *   Show(s name)                      {"kind": "tenant"|"container"|"slice", …that object…, "events": [event…]}
- *                                      and a container's "book", a tenant's "books" (tenant-book); looked at anew for the answer
+ *                                      and a container's "book", "main_pid", "forks_per_sec" (absent: not known) and "forks" (as far as they were counted), a tenant's "books" (tenant-book); looked at anew for the answer
+ *   GetProcesses(s name)              "processes" below, of one container: those that use most CPU; takes half a second
  *   ListEvents(t since_id, u max)     {"events": [event…], "next": id}     (ids grow; since_id 0: all that is kept)
  *   GetPolicy(s tenant)               {"tenants": [{"name","rule","plan", "values": [{"key","value","file","line"}…]}…],
  *                                      "host": {"values": […]}}            ("" : every tenant)
@@ -87,7 +88,7 @@
  *              "limits": [{"limit","device","device_name","value","value_text","file","line","advisory": bool}…],
  *              "slice_limits": [{"cgroup","limits": [limit…],"hold","notes"}…],"notes": [text…]}
  *  event:     {"id","time","kind": "set"|"drift"|"repaired"|"fight"|"capped"|"hold"|"unhold"|"given-back"|"would"|"squeeze"|"refused"|
- *              "policy"|"pause"|"resume"|"found"|"gone"|"contradiction"|"undo"|"release"|"degraded"|"start"|
+ *              "policy"|"pause"|"resume"|"found"|"gone"|"contradiction"|"undo"|"release"|"degraded"|"start"|"exit" (of a main process; cause: ending_cause_to_string())|
  *              "notify"|"throttle"|"relax"|"unthrottle"|"freeze"|"thaw"|"stop"|"kill"|"alarm"|"thrash"|"storm" (these of the judge, or an operator's
  *              act of the same kind; with "judged" where the judge did it),"incident": n,"judged": judged,"tenant","container","cgroup",
  *              "cgroup_id","limit","device","saw_text","desired_text","cause","text","uid","pid"}  (members absent where they say nothing)
@@ -100,7 +101,11 @@
  *  harm:      {"name","tenant","cgroup","kind": party_kind_to_string(),"resource","class","why","why_text","share_permyriad","target_permyriad",
  *              "baseline_permyriad": n|null,"own_permyriad","confidence_percent","device": null|"254:0","device_name"}
  *  candidate: {"name","tenant","cgroup","kind","why","why_text","score_permyriad","used","entitled" (units by resource: cpu µs per s, memory bytes, io permyriad
- *              of the device, pids tasks),"growth_per_sec","grown" (bytes more than it had a minute ago),"refaults_per_sec","priority"}
+ *              of the device, pids tasks),"growth_per_sec","grown" (bytes more than it had a minute ago),"refaults_per_sec","forks_per_sec" (absent: not counted),"priority"}
+ *  processes: {"processes": [{"pid","comm","threads","cpu_usec" (of its life),"span_cpu_usec","rss_bytes","delays": null|{"cpu_usec","io_usec","swap_usec",
+ *              "reclaim_usec","thrash_usec","compact_usec"} (waited for, within the span; null: kernel.task_delayacct is off)}…],"looked_at": n,"span_usec",
+ *              "by": "cpu"|"memory"|"io" (what they are ordered by),"error": null|text}. judged has "processes" and "processes_span_usec" of these,
+ *              half a second after the event of an incident's first act, or of a throttle
  *  lease:     {"cgroup","container","tenant","limit": "CPUQuota"…|"freeze","device","value","value_text","beneath","beneath_text","by": "judge"|"operator",
  *              "resource","reason","since": t|null (of the event),"until": t|null,"event": id}
  *  incident:  {"id" (that of its first event),"tenant","container","cgroup","cgroup_id","opened": t,"last": t,"closed": null|t,"resources": [s…],"acts": n,"would": n,"kills": n,"rung",
@@ -126,7 +131,10 @@
  *              "late_usec": {"last","p50","p99","max"} (how late beats came)},
  *              "sampling": {"hot","cold","slices","looks","files","kept_fds","kept_cgroups","evictions","fd_failures","peaks": "reset"|"raised"|"sampled",
  *              "net_damaged","net_error": null|text,"psi": bool,"psi_error": null|text,"triggers": {"host","slices","containers","refused","lost","fired"},
- *              "history": {"bytes","chunks","subjects","first": t,"dropped"},"books": {"used","damaged","set_aside": bool,"writes","error": null|s}}}
+ *              "history": {"bytes","chunks","subjects","first": t,"dropped"},"books": {"used","damaged","set_aside": bool,"writes","error": null|s}},
+ *              "netlink": {"connected": bool,"wants": ["forks"|"mains"|"tasks"|"answers"…],"events_error": null|s,"tasks_error": null|s,
+ *              "events","records" (read by bailiff-netlink since it began),"unknown" (nobody's),"rcvbuf","lost_events","lost_records",
+ *              "forks_per_sec" (of the host, about),"watched","exits","late_books","late_cpu_usec" (what only records of tasks told)}}
  */
 
 #define BUS_NAME "org.bailiff.Guard1"

@@ -53,6 +53,7 @@ static const AnnounceInfo infos[_ANNOUNCE_MAX] = {
         [ANNOUNCE_ALARM] = { "alarm", 3, "eb211e88bea442a5a9b876b869c10f52" },
         [ANNOUNCE_THRASH] = { "thrash", 4, "b8f17803840f451e969102928f5e6140" },
         [ANNOUNCE_STORM] = { "storm", 2, "5563c8f3c88c4bfa8e539f2324a77ca6" },
+        [ANNOUNCE_EXIT] = { "exit", 5, "1e6cfb8a41e94c3c9d0d35f4a3c2b7d8" },
 };
 
 uint64_t guard_realtime(void) {
@@ -110,6 +111,19 @@ static void keep_judged(Guard *g, Event *e, char *judged) {
                 drop_judged(g, &g->events[(g->events_head + i) % EVENTS_MAX]);
         e->judged = judged;
         g->judged_bytes += need;
+}
+
+void event_set_judged(Guard *g, uint64_t id, char *judged) {
+        Event *e = (Event *)event_find(g, id);
+
+        if (!judged)
+                return;
+        if (!e) {
+                free(judged);
+                return;
+        }
+        drop_judged(g, e);
+        keep_judged(g, e, judged);
 }
 
 /* The slot of a new event: the oldest goes when the ring is full. */
@@ -244,6 +258,18 @@ void announce_tenant(Guard *g, Announce what, const char *tenant, const char *fo
         va_end(ap);
         e->text = text;
         e->tenant = copy(tenant);
+        publish(g, what, e, NULL);
+}
+
+void announce_about(Guard *g, Announce what, const EventSubject *who, const char *cause, const char *text) {
+        Event *e = push(g);
+
+        e->text = copy(text);
+        e->cause = cause;
+        e->tenant = copy(who->tenant);
+        e->container = copy(who->container);
+        e->cgroup = copy(who->cgroup);
+        e->cgroup_id = who->cgroup_id;
         publish(g, what, e, NULL);
 }
 

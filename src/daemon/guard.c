@@ -247,6 +247,7 @@ static int on_beat(sd_event_source *s, uint64_t due, void *user) {
                 (void)tree_rescan(g->tree);
         }
         world_beat(g, now);
+        listening_beat(g, now);
         judging_beat(g, now);
         measure_beat(g, now, now > due ? now - due : 0);
         settle(g, now);
@@ -425,6 +426,8 @@ int guard_new(const GuardConfig *config, Guard **ret) {
                 r = measure_new(g);
         if (r >= 0)
                 r = judging_new(g);
+        if (r >= 0)
+                r = listening_new(g);
         if (r < 0)
                 return r;
         list_missing(g);
@@ -461,6 +464,7 @@ Guard *guard_free(Guard *g) {
                 return NULL;
         g->loader = loader_free(g->loader);
         child_kill(&g->saver, &g->grave);
+        listening_free(g);
         bus_stop(g);
         manager_free(g->manager);
         names_free(g->names);

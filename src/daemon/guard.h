@@ -13,6 +13,7 @@
  *   loader.c    policy from disk, read and resolved in a child process
  *   measure.c   looks at cgroups, accounts what they use; ledgers.c, triggers.c (measure.h)
  *   judging.c   who suffers, who is to blame, what is done about it; bystander.c, leasing.c, incidents.c (judging.h)
+ *   listening.c what the kernel says of processes; deaths.c, arrears.c, processes.c (listening.h)
  *   announce.c  what happened → ring, journal, D-Bus signal
  *   control.c   pause, holds, undo, release; their files in /run/bailiff; control-act.c  throttle, freeze, kill
  *   render.c, render-judge.c  state → JSON;  telling.c  verdicts as sentences;  bus.c  D-Bus;  guard.c  set-up, beats
@@ -46,6 +47,7 @@ typedef struct Tenant Tenant;
 typedef struct Target Target;
 
 #include "judging.h"
+#include "listening.h"
 #include "measure.h"
 
 /* Where to look; all may be changed for tests. */
@@ -53,6 +55,7 @@ typedef struct GuardConfig {
         const char *cgroup_root; /* /sys/fs/cgroup */
         const char *run_dir; /* /run/bailiff */
         const char *state_dir; /* /var/lib/bailiff */
+        const char *netlink_socket; /* /run/bailiff-netlink.sock */
         bool observe; /* --observe: never writes, whatever policy says */
         bool foreground; /* log to stderr too */
         bool no_bus; /* do not connect to D-Bus */
@@ -136,6 +139,7 @@ struct Target {
         Recon recon;
         CgUsage usage; /* as of the last step: for what may not be set below it */
         Measured m;
+        Heard heard;
 
         UnitState unit_state;
         UnitInfo unit;
@@ -241,6 +245,7 @@ struct Guard {
         Ledger *ledger;
         Measure *measure;
         Judging *judging;
+        Listening *listening;
 
         LoadedPolicy *loaded; /* the policy in force; never NULL after start */
         bool policy_ok; /* what lies on disk is what is in force */
@@ -376,6 +381,7 @@ typedef enum Announce {
         ANNOUNCE_ALARM,
         ANNOUNCE_THRASH,
         ANNOUNCE_STORM,
+        ANNOUNCE_EXIT, /* of a main process */
         _ANNOUNCE_MAX,
 } Announce;
 typedef struct Caller { /* of a D-Bus call */
@@ -394,8 +400,15 @@ typedef struct Evidence { /* what an act of the judge rests on */
 /* Of the judge, or of an operator (evidence NULL). Takes evidence->judged; returns the event's id. t NULL: of no container. */
 uint64_t announce_judged(Guard *g, Announce what, const Target *t, uint64_t incident,
                          const Evidence *evidence, const Caller *c, const char *text);
+typedef struct EventSubject { /* a container that may be gone */
+        const char *tenant, *container, *cgroup;
+        uint64_t cgroup_id;
+} EventSubject;
+void announce_about(Guard *g, Announce what, const EventSubject *who, const char *cause,
+                    const char *text); /* cause: static */
 uint64_t announce_next_id(Guard *g); /* which the next event will have */
 const Event *event_find(const Guard *g, uint64_t id); /* NULL: not kept */
+void event_set_judged(Guard *g, uint64_t id, char *judged); /* takes it; NULL: nothing changes */
 void announce_recon(Guard *g, const Target *t, const ReconEvent *e);
 void event_deinit(Event *e);
 

@@ -224,6 +224,8 @@ void incidents_verdict(Guard *g, const Verdict *v, int result) {
                 mark_leases(g, t, &v->act, event);
         if (!i)
                 return;
+        if (opened || v->act.kind == ACT_THROTTLE)
+                processes_explain(g, t, v->act.resource, event);
         incident_add(i,
                      &(IncidentAct){
                              .act = &v->act,

@@ -380,6 +380,7 @@ static void add_container(Guard *g, Target *t) {
                 .io_span = t->m.io_before_at > 0 ? t->m.io_at - t->m.io_before_at : 0,
                 .memory = &judged->memory,
         };
+        p.have_forks = listening_forks(g, t, &p.forks_per_sec);
         leased(g, t, &p);
         if (limits_memory(&p.limits) && t->m.rates.v[RATE_MEMORY_SOME] > 0)
                 local_events(t->node->fd, judged, &p);

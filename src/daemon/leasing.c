@@ -448,6 +448,7 @@ static int signal_of(const char *text) {
 int leasing_stop(Guard *g, Target *t) {
         if (t->leaving || !t->reconciled || g->paused)
                 return -EPERM;
+        t->heard.acted_at = guard_clock();
         return act_stop(t->node->fd, t->id, t->info ? t->info->main_pid : 0,
                         signal_of(t->info ? t->info->stop_signal : NULL));
 }
@@ -455,6 +456,7 @@ int leasing_stop(Guard *g, Target *t) {
 int leasing_kill(Guard *g, Target *t) {
         if (t->leaving || !t->reconciled || g->paused)
                 return -EPERM;
+        t->heard.acted_at = guard_clock();
         return act_kill(t->node->fd, t->id);
 }
 

@@ -185,6 +185,12 @@ void ledgers_fold_missed(Guard *g, const char *tenant, bool below) {
         fold(g, tenant, UINT64_MAX - g->measure->stats.n_missed++, &b, below, &slot);
 }
 
+void ledgers_fold_late(Guard *g, const char *tenant, const Book *b) {
+        uint32_t slot = BOOKFILE_NO_SLOT;
+
+        fold(g, tenant, UINT64_MAX / 2 - g->measure->stats.n_late++, b, false, &slot);
+}
+
 static void fold_slice(Guard *g, const char *tenant, uint64_t cgroup_id, const Book *b, uint32_t *slot) {
         TenantLedger *l = ledger_get(g, tenant);
 

@@ -23,7 +23,8 @@ enum {
         ARG_THAW,
         ARG_RUN_DIR,
         ARG_STATE_DIR,
-        ARG_NO_BUS
+        ARG_NO_BUS,
+        ARG_NETLINK_SOCKET
 };
 
 static int help(void) {
@@ -36,6 +37,7 @@ static int help(void) {
              "     --observe            never write a limit, whatever policy says\n"
              "     --no-bus             do not connect to D-Bus (systemd is not told, nobody can ask)\n"
              "     --run-dir=DIR        leases, ledger and pause file (/run/bailiff)\n"
+             "     --netlink-socket=PATH  of bailiff-netlink (/run/bailiff-netlink.sock)\n"
              "     --state-dir=DIR      last good policy (/var/lib/bailiff)\n"
              "     --lapse              one-shot: give tenants' shares back, for the guard has gone\n"
              "     --thaw               one-shot: thaw what a guard that is gone froze\n"
@@ -81,6 +83,7 @@ int main(int argc, char *argv[]) {
                 { "release-leases", no_argument, NULL, ARG_RELEASE_LEASES },
                 { "thaw", no_argument, NULL, ARG_THAW },
                 { "run-dir", required_argument, NULL, ARG_RUN_DIR },
+                { "netlink-socket", required_argument, NULL, ARG_NETLINK_SOCKET },
                 { "state-dir", required_argument, NULL, ARG_STATE_DIR },
                 {},
         };
@@ -88,6 +91,7 @@ int main(int argc, char *argv[]) {
                 .cgroup_root = find_cgroup_root(),
                 .run_dir = "/run/bailiff",
                 .state_dir = "/var/lib/bailiff",
+                .netlink_socket = "/run/bailiff-netlink.sock",
         };
         _cleanup_(cleanup_guard_free) Guard *g = NULL;
         bool lapse = false, release = false, leases = false, thaw = false;
@@ -120,6 +124,9 @@ int main(int argc, char *argv[]) {
                         break;
                 case ARG_THAW:
                         thaw = true;
+                        break;
+                case ARG_NETLINK_SOCKET:
+                        config.netlink_socket = optarg;
                         break;
                 case ARG_RUN_DIR:
                         config.run_dir = optarg;

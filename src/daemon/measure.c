@@ -608,6 +608,7 @@ void measure_move(Guard *g, Target *t) {
         else
                 ledgers_fold_slice(g, t);
         t->m.book = (Book){ .since_realtime = guard_realtime() };
+        t->heard.moved = true;
 }
 
 void measure_touched(Guard *g, Target *t) {

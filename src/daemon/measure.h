@@ -93,6 +93,7 @@ typedef struct Ended {
 typedef struct MeasureStats {
         uint64_t n_beats;
         uint64_t n_missed; /* containers that came and went unseen */
+        uint64_t n_late; /* books that came after the end */
         size_t n_hot, n_cold, n_slices; /* as of the last beat */
         size_t n_triggers[3]; /* cgroups with triggers: host, slices, containers */
         uint64_t n_refused, n_lost,
@@ -173,6 +174,8 @@ void ledgers_fold(Guard *g, Target *t, BookEnd how, bool moves);
 void ledgers_fold_slice(Guard *g, Target *t);
 /* A container of that tenant that came and went before anybody could look: all that is known of it. below: as BookRecord has it. */
 void ledgers_fold_missed(Guard *g, const char *tenant, bool below);
+/* What only came out after a container of that tenant had ended. */
+void ledgers_fold_late(Guard *g, const char *tenant, const Book *b);
 void ledgers_save(Guard *g, Target *t);
 /* Negative errno while something that should be on file is not. */
 int ledgers_error(const Guard *g);

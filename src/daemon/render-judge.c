@@ -86,6 +86,8 @@ static json_t *render_candidate(const Guard *g, const Candidate *c) {
         json_set_int(o, "growth_per_sec", c->growth);
         json_set_int(o, "grown", c->grown);
         json_set_int(o, "refaults_per_sec", c->refaults);
+        if (c->forks > 0)
+                json_set_int(o, "forks_per_sec", c->forks);
         if (p && p->settings)
                 json_set_int(o, "priority", p->settings->priority);
         return o;

@@ -426,6 +426,7 @@ json_t *render_events(Guard *g, uint64_t since, uint32_t max) {
 }
 
 json_t *render_show(Guard *g, Target *t, Tenant *tenant) {
+        uint64_t forks;
         json_t *o;
 
         if (t && t->container) {
@@ -433,6 +434,11 @@ json_t *render_show(Guard *g, Target *t, Tenant *tenant) {
                 o = render_container(g, t, true, &(Protection){});
                 (void)json_object_set_new(o, "book",
                                           render_container_book(&t->m.book, t->m.meter.net.state == NET_OWN));
+                if (t->heard.main_pid > 0)
+                        json_set_int(o, "main_pid", (uint64_t)t->heard.main_pid);
+                if (listening_forks(g, t, &forks))
+                        json_set_int(o, "forks_per_sec", forks);
+                json_set_int(o, "forks", t->heard.n_forks);
                 json_set_text(o, "kind", "container");
         } else {
                 if (!tenant)
@@ -655,6 +661,7 @@ json_t *render_status(Guard *g) {
         (void)json_object_set_new(o, "leases", render_leases_status(g));
         (void)json_object_set_new(o, "loop", render_health(g));
         (void)json_object_set_new(o, "sampling", render_sampling(g));
+        (void)json_object_set_new(o, "netlink", render_listening(g));
         return o;
 }
 

@@ -258,6 +258,8 @@ static void redact_all(json_t *list, const char *tenant) {
 }
 
 static void redact_judged(json_t *judged, const char *tenant) {
+        if (!is(get(judged, "culprit"), "tenant", tenant))
+                (void)json_object_del(judged, "processes");
         redact_party(json_object_get(judged, "culprit"), tenant);
         redact_all(json_object_get(judged, "victims"), tenant);
         redact_all(json_object_get(judged, "candidates"), tenant);

@@ -503,6 +503,10 @@ static void on_gone(void *user, TreeNode *node) {
                 return;
         }
         judging_gone(g, t, alive);
+        if (!alive) {
+                deaths_gone(g, t);
+                arrears_gone(g, t);
+        }
         oom = measure_detach(g, t, alive);
         if (t->container && t->found && !alive)
                 announce(g, ANNOUNCE_GONE, t, NULL, NULL, "%s container %s of tenant %s is gone%s",
@@ -562,6 +566,7 @@ static void on_missed(void *user, const char *path, const TreeNode *parent) {
         for (size_t i = 0; tenant && i < tenant->n_slices; i++)
                 below |= cgpath_below(path, tenant->slices[i]->node->path);
         ledgers_fold_missed(g, who.pending ? POLICY_UNASSIGNED : who.tenant, below);
+        arrears_missed(g, path, who.pending ? POLICY_UNASSIGNED : who.tenant, below);
 }
 
 static void on_touched(void *user, TreeNode *node, const char *file) {

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * How containers' main processes end.
+ *
+ * Which one is the main process the engine's state says; where it does not, it is the first of the cgroup. Only a process
+ * that is in the cgroup right now is watched, and a container that is a second old, for until then an engine's own
+ * helpers are in there, too.
+ *
+ * The word of the kernel comes through bailiff-netlink, within milliseconds; the cgroup may be gone before or after it. So what
+ * is needed to tell the story is copied when the cgroup goes, and waits some seconds for the other half.
+ */
+
+#include "act.h"
+#include "guard.h"
+
+#define AGE_USEC USEC_PER_SEC
+#define TRIES_MAX 10 /* a second apart: then it has none that could be found */
+#define ASK_TRIES 3 /* until then the engine may not have written it down */
+#define WAIT_USEC (5 * USEC_PER_SEC)
+
+typedef struct MainProcess {
+        uint64_t id; /* of the cgroup */
+        pid_t pid;
+        usec_t until; /* its cgroup is gone: wait no longer; 0: it is there */
+        char *tenant, *container, *cgroup; /* as of the end of the cgroup */
+        Ending ending;
+} MainProcess;
+
+static MainProcess *main_free(MainProcess *m) {
+        if (!m)
+                return NULL;
+        free(m->tenant);
+        free(m->container);
+        free(m->cgroup);
+        free(m);
+        return NULL;
+}
+DEFINE_CLEANUP(MainProcess *, main_free)
+
+static bool within(usec_t at, usec_t now, usec_t span) { return at > 0 && now - MIN_OF(at, now) < span; }
+
+static Ending ending_of(const Target *t, usec_t now) {
+        return (Ending){
+                .ours = within(t->heard.acted_at, now, ENDING_OURS_USEC),
+                .oom = within(t->m.book.oom_at, now, ENDING_OOM_USEC),
+        };
+}
+
+/* ---- watching ---- */
+
+static void watch(Guard *g, Target *t) {
+        Listening *l = g->listening;
+        pid_t claimed = t->info ? t->info->main_pid : 0, pid;
+        MainProcess *m;
+
+        t->heard.main_tries++;
+        if (claimed == 0 && t->heard.main_tries <= ASK_TRIES && t->engine != ENGINE_UNIT) {
+                world_ask_names(g, t, guard_now(g));
+                return;
+        }
+        pid = act_find_main(t->node->fd, claimed);
+        if (pid <= 1)
+                return;
+        m = calloc(1, sizeof(*m));
+        if (!m)
+                return;
+        *m = (MainProcess){ .id = t->id, .pid = pid };
+        if (map_put_u64(&l->mains, t->id, m) < 0) {
+                main_free(m);
+                return;
+        }
+        if (nlclient_watch(l->client, t->id, (uint32_t)pid, 0) < 0) {
+                (void)map_remove_u64(&l->mains, t->id);
+                main_free(m);
+                return;
+        }
+        t->heard.main_pid = pid;
+        t->heard.main_done = true;
+}
+
+void deaths_beat(Guard *g, usec_t now) {
+        Listening *l = g->listening;
+        uint64_t realtime = guard_realtime();
+        MainProcess *m;
+        Target *t;
+
+        for (size_t i = 0; (t = map_next(&g->targets, &i));) {
+                if (!t->container || t->leaving || t->heard.main_done || !t->m.attached)
+                        continue;
+                if (realtime < t->since_realtime + AGE_USEC)
+                        continue;
+                if (t->heard.main_tries >= TRIES_MAX)
+                        t->heard.main_done = true;
+                else
+                        watch(g, t);
+        }
+        for (size_t i = 0; (m = map_next(&l->mains, &i));)
+                if (m->until > 0 && now >= m->until) {
+                        nlclient_unwatch(l->client, m->id);
+                        (void)map_remove_u64(&l->mains, m->id);
+                        main_free(m);
+                }
+}
+
+void deaths_check(Guard *g) {
+        MainProcess *m;
+
+        for (size_t i = 0; (m = map_next(&g->listening->mains, &i));) {
+                const Target *t = m->until == 0 ? map_get_u64(&g->targets, m->id) : NULL;
+
+                if (!t || t->leaving || act_find_main(t->node->fd, m->pid) == m->pid)
+                        continue;
+                nlclient_unwatch(g->listening->client, m->id);
+                deaths_exited(g, m->id, m->pid, 0, false);
+        }
+}
+
+void deaths_gone(Guard *g, Target *t) {
+        MainProcess *m = map_get_u64(&g->listening->mains, t->id);
+
+        if (!m || m->until > 0)
+                return;
+        m->until = guard_clock() + WAIT_USEC;
+        m->tenant = strdup(t->tenant ? t->tenant->name : POLICY_UNASSIGNED);
+        m->container = strdup(target_name(t));
+        m->cgroup = strdup(t->node->path);
+        m->ending = ending_of(t, guard_clock());
+        m->ending.unread = !t->m.read_out;
+}
+
+/* ---- telling ---- */
+
+void deaths_exited(Guard *g, uint64_t id, pid_t pid, uint32_t code, bool known) {
+        _cleanup_(cleanup_main_free) MainProcess *m = map_remove_u64(&g->listening->mains, id);
+        Target *t = map_get_u64(&g->targets, id);
+        _cleanup_buf_ Buf text = BUF_INIT;
+        EventSubject who;
+        Ending e;
+
+        if (!m)
+                return;
+        g->listening->n_exits++;
+        if (m->until > 0) {
+                who = (EventSubject){ m->tenant, m->container, m->cgroup, m->id };
+                e = m->ending;
+        } else if (t && !t->leaving) {
+                /* A leader can leave its threads behind: the process goes on. */
+                if (act_find_main(t->node->fd, pid) == pid)
+                        return;
+                t->heard.main_pid = 0;
+                measure_ask(g, t); /* its memory.events, while that is there */
+                e = ending_of(t, guard_clock());
+                e.unread = !within(t->m.last.at, guard_clock(), USEC_PER_SEC);
+                who = (EventSubject){ t->tenant ? t->tenant->name : POLICY_UNASSIGNED, target_name(t),
+                                      t->node->path, t->id };
+        } else
+                return;
+        e.known = known;
+        e.code = code;
+        buf_printf(&text, "%s: its main process %ld has ended: ", who.container ? who.container : "?",
+                   (long)pid);
+        ending_format(&e, &text);
+        announce_about(g, ANNOUNCE_EXIT, &who, ending_cause_to_string(ending_cause(&e)), buf_str(&text));
+}
+
+void deaths_free(Guard *g) {
+        MainProcess *m;
+
+        for (size_t i = 0; (m = map_next(&g->listening->mains, &i));)
+                main_free(m);
+        map_deinit(&g->listening->mains);
+}
