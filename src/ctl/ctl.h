@@ -63,6 +63,7 @@ int verb_status(Ctl *c);
 int verb_tenants(Ctl *c);
 int verb_containers(Ctl *c);
 int verb_show(Ctl *c);
+int verb_processes(Ctl *c);
 int verb_top(Ctl *c);
 int verb_usage(Ctl *c);
 int verb_events(Ctl *c);

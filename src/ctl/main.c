@@ -33,6 +33,8 @@ static const Verb verbs[] = {
         { "containers", NULL, 0, 0, 0, verb_containers, false, "",
           "containers with use, ceilings and state" },
         { "show", NULL, 1, 1, 0, verb_show, false, "NAME", "all about a tenant or container" },
+        { "processes", NULL, 1, 1, 0, verb_processes, false, "NAME",
+          "which processes of a container use what" },
         { "why", NULL, 0, 1, OPTION_FOR, verb_why, false, "[NAME|EVENT|incident:N] [--for T]",
           "who was hurt, who was to blame, what was done; T: a tenant" },
         { "incidents", NULL, 0, 0, OPTION_LINES, verb_incidents, false, "[-n N]",

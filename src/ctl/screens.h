@@ -69,6 +69,12 @@ int screen_judged(const json_t *object, const View *v, uint64_t now);
 /* What is held back by leases: "throttled", "frozen", NULL. */
 const char *held_back(const json_t *leases);
 
+/* verb-processes.c: the answer of GetProcesses(). */
+int screen_processes(const json_t *answer, const View *v);
+#define TOLD_PROCESSES_MAX 3
+/* Those of a "judged", in one sentence; nothing where none are known. */
+void tell_processes(Buf *b, const json_t *judged);
+
 /* verb-act.c: "cpu=50%" … as Throttle() wants them. 0, or -EINVAL with what is wrong in *error. */
 int throttle_values(char *const *words, size_t n, Buf *values, Buf *error);
 /* What `kill` is asked for: as Kill() wants it. 0, or -EINVAL: neither. */

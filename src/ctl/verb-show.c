@@ -413,6 +413,10 @@ int screen_show(const json_t *object, const View *v, uint64_t now) {
 
         if (r >= 0)
                 r = screen_judged(object, v, now);
+        if (r >= 0 && json_member(object, "processes_now")) {
+                say_line(v, STYLE_BOLD, "Processes");
+                r = screen_processes(json_member(object, "processes_now"), v);
+        }
         if (r >= 0 && json_member(object, "members")) {
                 say_line(v, STYLE_BOLD, "Containers");
                 r = screen_containers(json_member(object, "members"), json_text(object, "name"), v);
@@ -435,6 +439,17 @@ static void add_judged(Ctl *c, json_t *o) {
         json_decref(why);
 }
 
+/* Of a container; where they cannot be had the rest is still worth showing. */
+static void add_processes(Ctl *c, json_t *o) {
+        const char *kind = json_text(o, "kind");
+        json_t *answer = NULL;
+
+        if (!kind || !STR_EQ(kind, "container") ||
+            client_get(c->client, "GetProcesses", c->arguments[0], &answer) != STATUS_DONE)
+                return;
+        (void)json_object_set_new(o, "processes_now", answer);
+}
+
 int verb_show(Ctl *c) {
         json_t *o = NULL, *all = NULL;
         const char *kind;
@@ -452,6 +467,7 @@ int verb_show(Ctl *c) {
                 json_decref(all);
         }
         add_judged(c, o);
+        add_processes(c, o);
         ctl_page(c);
         r = screen_show(o, &c->view, ctl_realtime());
         json_decref(o);

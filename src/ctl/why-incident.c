@@ -44,6 +44,7 @@ typedef struct Story {
         const json_t *worst; /* harm */
         const json_t *blame; /* judged, of the first event that has candidates */
         const json_t *first_effect, *last_effect;
+        const json_t *looked; /* judged, of the first event whose culprit's processes were looked at */
         const json_t *told; /* the last event that told why nothing more was done */
         uint64_t began, given_back; /* the first event; the last that gave all back, 0 */
         unsigned deeds[4], would; /* by the index in deeds */
@@ -114,6 +115,8 @@ static void story_event(Story *s, const json_t *event) {
                                                        json_number(s->worst, "share_permyriad")) s->worst = h;
         if (!s->blame && json_array_size(json_member(judged, "candidates")) > 0)
                 s->blame = judged;
+        if (!s->looked && json_array_size(json_member(judged, "processes")) > 0)
+                s->looked = judged;
         if (json_has(effect, "now_permyriad")) {
                 s->first_effect = s->first_effect ? s->first_effect : effect;
                 s->last_effect = effect;
@@ -218,6 +221,15 @@ static void summary_done(const WhyPage *p, const Story *s, const json_t *inciden
         }
         buf_putc(&b, '.');
         why_field(p, "Done", STYLE_PLAIN, &b);
+}
+
+/* Another tenant's processes are its own matter. */
+static void summary_processes(const WhyPage *p, const Story *s, const json_t *incident) {
+        Buf b = BUF_INIT;
+
+        if (tell_may_name(&p->teller, incident))
+                tell_processes(&b, s->looked);
+        why_field(p, "Processes", STYLE_PLAIN, &b);
 }
 
 static void summary_effect(const WhyPage *p, const Story *s) {
@@ -363,6 +375,7 @@ void why_incident(const WhyPage *p, const json_t *o) {
                 say_prose_field(p->view, "In short", STYLE_PLAIN, text);
         summary_hurt(p, &story, o);
         summary_blame(p, &story);
+        summary_processes(p, &story, o);
         summary_done(p, &story, o);
         summary_effect(p, &story);
         summary_undone(p, &story, o);
