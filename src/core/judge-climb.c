@@ -11,7 +11,8 @@
  * about as much to blame: of ten equal hogs nine need not run free until the first has shown that it was not the
  * only one, but who does a tenth of what the worst one does may well be none once that is held back. Who is only watched
  * waits for ever: nothing was done that could have helped. Never is one passed over that is out of reach: nobody
- * stands in for it.
+ * stands in for it. Who was asked to end, or killed, takes its time to be gone, and all that it has with it: until then nobody else is
+ * looked at, for that is the effect to wait for.
  *
  * Of memory and the disk more is known than scores say. While somebody's memory grows, who merely has some is not to blame
  * that it runs out, however much it has; nor is who reads back what was taken from it. The same reads keep a disk busy, and
@@ -413,6 +414,16 @@ static bool merely_has(const JudgeStep *t, const Candidate *c) {
         return c->party < t->scene->n && !grows(c) && !is_on_ladder(t, c->party, RESOURCE_MEMORY);
 }
 
+/* By the ladder of this resource, or of any other. */
+static bool is_ending(const JudgeStep *t, uint32_t party, bool other, Resource r) {
+        const PartyMemory *m = t->scene->parties[party].memory;
+
+        for (int i = 0; i < _RESOURCE_MAX; i++)
+                if ((i != (int)r) == other && ladder_ends(&m->ladders[i], t->scene->now))
+                        return true;
+        return false;
+}
+
 void judge_run_group(JudgeStep *t, JudgeGroup *g) {
         bool growth = somebody_grows(t, g);
         unsigned alike = 0;
@@ -438,8 +449,12 @@ void judge_run_group(JudgeStep *t, JudgeGroup *g) {
                         return;
                 }
                 g->told = true;
+                if (is_ending(t, c->party, true, g->resource))
+                        return;
                 if (!had_turn(t, c->party, g->resource) &&
                     (!has_room(t) || run_ladder(t, c->party, g->resource, g) > 0))
+                        return;
+                if (is_ending(t, c->party, false, g->resource))
                         return;
                 l = &t->scene->parties[c->party].memory->ladders[g->resource];
                 if (l->exhausted_at == 0 || l->dry)

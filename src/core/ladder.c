@@ -256,18 +256,25 @@ static void alarm_once(Step *s, ActWhy why) {
         (void)act(s, ACT_ALARM, why, s->l->lever);
 }
 
+static void note_ending(const Step *s) {
+        if (!s->l->on_paper && s->l->ending_at == 0)
+                s->l->ending_at = s->in->now;
+}
+
 static void stop(Step *s) {
         Ladder *l = s->l;
         Act *a = act(s, ACT_STOP, ACT_WHY_HARM, LEVER_STOP);
 
         a->would = l->on_paper;
         a->span = s->in->kill_grace;
+        note_ending(s);
         l->stopped = true;
         stepped(s, RUNG_STOP, LEVER_STOP);
 }
 
 static void kill_it(Step *s) {
         act(s, ACT_KILL, ACT_WHY_HARM, LEVER_KILL)->would = s->l->on_paper;
+        note_ending(s);
         stepped(s, RUNG_KILL, LEVER_KILL);
 }
 
@@ -276,6 +283,7 @@ static void in_earnest(Ladder *l, bool on_paper) {
         if (l->on_paper && !on_paper && l->rung >= RUNG_STOP) {
                 l->rung = RUNG_THROTTLE;
                 l->stopped = false;
+                l->ending_at = 0;
         }
         l->on_paper = on_paper;
 }
@@ -424,6 +432,11 @@ static void harm(Step *s) {
         last_resort(s);
 }
 
+bool ladder_ends(const Ladder *l, usec_t now) {
+        return (l->rung == RUNG_STOP || l->rung == RUNG_KILL) && l->ending_at > 0 &&
+               since(l->ending_at, now) < LADDER_ENDING;
+}
+
 /* ---- one step ---- */
 
 unsigned ladder_step(Ladder *l, const LadderInput *in, Act ret[static LADDER_ACTS_MAX]) {
@@ -476,6 +489,10 @@ void ladder_acted(Ladder *l, const Act *a, int result, usec_t now) {
                 return;
         case ACT_STOP:
                 l->step_at = 0;
+                l->ending_at = 0;
+                return;
+        case ACT_KILL:
+                l->ending_at = 0;
                 return;
         default:
                 return;

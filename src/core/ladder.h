@@ -27,7 +27,7 @@
  *  - Stop and kill: with MODE_ENFORCE and Kill= not never; for CPU and IO after LADDER_LAST without any calm with every lever at its
  *    end; for memory and pids as soon as all levers had their time. Kill=prefer skips freezing and waits a quarter of that. Urgent:
  *    no grace: straight to kill. After STOP the grace is KillGraceSec=; who is still there, and still does harm, is killed. Who is there
- *    LADDER_AGAIN later is killed again.
+ *    LADDER_AGAIN later is killed again. For LADDER_ENDING its end is awaited (ladder_ends()): what that brings is to be seen first.
  *  - dry (Mode below throttle, observe): each step that would be taken is told once and taken for done, with LADDER_DRY between them; nothing is written,
  *    so nothing is released either: ACT_RELEASE is not told. Below MODE_ENFORCE, stop and kill are dry in the same way.
  */
@@ -49,6 +49,7 @@
 #define LADDER_PULSES 5
 #define LADDER_LAST (60 * USEC_PER_SEC)
 #define LADDER_AGAIN (15 * USEC_PER_SEC)
+#define LADDER_ENDING (30 * USEC_PER_SEC)
 #define LADDER_DRY (10 * USEC_PER_SEC)
 #define LADDER_CPU_FLOOR (USEC_PER_SEC / 10) /* µs per second: 10 % of a CPU */
 #define LADDER_MEMORY_FLOOR (16ull << 20)
@@ -98,6 +99,7 @@ typedef struct Ladder {
         usec_t frozen_until;
         unsigned pulses;
         bool stopped; /* the signal was sent */
+        usec_t ending_at; /* it was asked to end, or killed, in this episode first; 0: not, or only on paper */
         bool on_paper; /* stop and kill were only told: the mode is below MODE_ENFORCE */
         uint32_t told_end; /* 1 << ActWhy: ACT_ALARM is told once for each */
         bool dry;
@@ -146,6 +148,9 @@ typedef struct Act {
         bool have_effect, helped;
         unsigned share_before, share_now;
 } Act;
+
+/* It was asked to end, or killed, and what its end brings may still be to come. */
+bool ladder_ends(const Ladder *l, usec_t now);
 
 #define LADDER_ACTS_MAX 8 /* of one step */
 /* One step; returns how many acts. Total: any input, any state. */

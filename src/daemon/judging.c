@@ -523,6 +523,16 @@ static void make_scene(Guard *g, usec_t now) {
 
 /* ---- acting ---- */
 
+/* Who waits for a disk or a CPU that we hold him back from cannot die before he had it. Tasks stay held. */
+static int kill_it(Guard *g, Target *t) {
+        static const Lever levers[] = { LEVER_CPU, LEVER_IO, LEVER_MEMORY };
+        int r = leasing_kill(g, t);
+
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(levers); i++)
+                (void)leasing_release(g, t, levers[i], false);
+        return r;
+}
+
 static int carry_out(Guard *g, Target *t, const Verdict *v) {
         const Act *a = &v->act;
         char reason[LEASE_REASON_MAX + 1];
@@ -543,7 +553,7 @@ static int carry_out(Guard *g, Target *t, const Verdict *v) {
         case ACT_STOP:
                 return leasing_stop(g, t);
         case ACT_KILL:
-                return leasing_kill(g, t);
+                return kill_it(g, t);
         default:
                 return 0;
         }

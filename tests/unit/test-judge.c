@@ -820,6 +820,74 @@ static void test_held_already(void **state) {
         }
 }
 
+/* Who was asked to end, or killed, takes its time to be gone: for so long nobody else is held back for what it does, of any
+ * resource. On paper nobody ends. */
+static void test_ending(void **state) {
+        static const struct {
+                Resource resource;
+                LadderRung rung;
+                bool on_paper;
+                unsigned since; /* seconds */
+                bool spared;
+        } rows[] = {
+                { RESOURCE_CPU, RUNG_KILL, false, 1, true },
+                { RESOURCE_CPU, RUNG_STOP, false, 1, true },
+                { RESOURCE_MEMORY, RUNG_KILL, false, 1, true },
+                { RESOURCE_CPU, RUNG_KILL, false, 31, false },
+                { RESOURCE_MEMORY, RUNG_KILL, false, 31, false },
+                { RESOURCE_CPU, RUNG_KILL, true, 1, false },
+                { RESOURCE_CPU, RUNG_THROTTLE, false, 1, false },
+        };
+
+        (void)state;
+        for (size_t row = 0; row < ARRAY_SIZE(rows); row++) {
+                static Verdict verdicts[VERDICTS_MAX];
+                _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
+                _cleanup_(cleanup_judge_free) Judge *j = NULL;
+                uint32_t web = kit_add(k, KIT_HOST, PARTY_CONTAINER, "web"), hogs[2];
+                unsigned others = 0;
+
+                assert_int_equal(judge_new(KIT_MAX, &j), 0);
+                k->settings[web].cpu_guarantee = 2 * S;
+                kit_cpu(k, web, 100000);
+                kit_stall(k, web, RESOURCE_CPU, 6000);
+                for (unsigned i = 0; i < 2; i++) {
+                        hogs[i] = kit_add(k, KIT_HOST, PARTY_CONTAINER, "hog");
+                        k->settings[hogs[i]].kill = KILL_LAST;
+                        kit_cpu(k, hogs[i], i == 0 ? 2000000 : 1900000);
+                        kit_stall(k, hogs[i], RESOURCE_CPU, 9000);
+                }
+                k->scene.rules.max_throttled = 10000;
+                if (rows[row].on_paper)
+                        k->scene.rules.mode = MODE_THROTTLE;
+                for (unsigned i = 0; i < 15; i++) {
+                        Ladder *l = &k->parties[hogs[0]].memory->ladders[rows[row].resource];
+                        usec_t then = k->scene.now - rows[row].since * S;
+                        unsigned n;
+
+                        *l = (Ladder){
+                                .rung = rows[row].rung,
+                                .lever = LEVER_KILL,
+                                .stopped = true,
+                                .on_paper = rows[row].on_paper,
+                                .ending_at = rows[row].on_paper ? 0 : then,
+                                .since = then,
+                                .step_at = k->scene.now, /* nothing is due */
+                                .harm_at = then,
+                                .exhausted_at = then,
+                                .told_end = UINT32_MAX,
+                        };
+                        for (unsigned lever = 0; lever <= LEVER_PIDS; lever++)
+                                l->levers[lever].failed = true;
+                        n = kit_step(k, j, verdicts);
+                        for (unsigned v = 0; v < n; v++)
+                                others += verdicts[v].culprit == hogs[1] &&
+                                          verdicts[v].act.kind == ACT_THROTTLE;
+                }
+                assert_int_equal(others == 0, rows[row].spared);
+        }
+}
+
 /* Two disks, two victims, two culprits; as far as there is room for them. */
 static void test_disks(void **state) {
         static const struct {
@@ -1040,18 +1108,18 @@ int main(void) {
                 cmocka_unit_test(test_cpu),          cmocka_unit_test(test_memory),
                 cmocka_unit_test(test_memory_swap),  cmocka_unit_test(test_took_it),
                 cmocka_unit_test(test_stop),         cmocka_unit_test(test_one_kill),
-                cmocka_unit_test(test_memory_never), cmocka_unit_test(test_io),
-                cmocka_unit_test(test_forks),        cmocka_unit_test(test_forks_fast),
-                cmocka_unit_test(test_thrash),       cmocka_unit_test(test_innocent),
-                cmocka_unit_test(test_on_off),       cmocka_unit_test(test_ten_hogs),
-                cmocka_unit_test(test_storm),        cmocka_unit_test(test_observe),
-                cmocka_unit_test(test_off),          cmocka_unit_test(test_interrupted),
-                cmocka_unit_test(test_restart),      cmocka_unit_test(test_restart_loop),
-                cmocka_unit_test(test_refused),      cmocka_unit_test(test_unexplained),
-                cmocka_unit_test(test_held_already), cmocka_unit_test(test_mixed),
-                cmocka_unit_test(test_disks),        cmocka_unit_test(test_our_doing),
-                cmocka_unit_test(test_record),       cmocka_unit_test(test_two_ladders),
-                cmocka_unit_test(test_observed),
+                cmocka_unit_test(test_ending),       cmocka_unit_test(test_memory_never),
+                cmocka_unit_test(test_io),           cmocka_unit_test(test_forks),
+                cmocka_unit_test(test_forks_fast),   cmocka_unit_test(test_thrash),
+                cmocka_unit_test(test_innocent),     cmocka_unit_test(test_on_off),
+                cmocka_unit_test(test_ten_hogs),     cmocka_unit_test(test_storm),
+                cmocka_unit_test(test_observe),      cmocka_unit_test(test_off),
+                cmocka_unit_test(test_interrupted),  cmocka_unit_test(test_restart),
+                cmocka_unit_test(test_restart_loop), cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_unexplained),  cmocka_unit_test(test_held_already),
+                cmocka_unit_test(test_mixed),        cmocka_unit_test(test_disks),
+                cmocka_unit_test(test_our_doing),    cmocka_unit_test(test_record),
+                cmocka_unit_test(test_two_ladders),  cmocka_unit_test(test_observed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
