@@ -8,7 +8,8 @@
  *
  * Records that were lost, or came before anybody listened, make the sum too small, never too large: what is missed then
  * stays missed, as the books say (BOOK_ENDS_UNREAD, BOOK_UNSEEN_USEC). Too large it would be for containers whose book does not begin
- * with their birth: those are left out.
+ * with their birth: those are left out; and for a process with a past of its own that is moved into one, which nobody but
+ * runtimes does, right before they begin.
  *
  * Records come in batches and the cgroup goes in its own time, so what is owed is settled some seconds after the end. Of a
  * cgroup that came and went before anybody looked, records may be told before the tree tells that there was one.

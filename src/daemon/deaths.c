@@ -17,6 +17,7 @@
 #define AGE_USEC USEC_PER_SEC
 #define TRIES_MAX 10 /* a second apart: then it has none that could be found */
 #define ASK_TRIES 3 /* until then the engine may not have written it down */
+#define PER_BEAT 64 /* so many a beat: each takes a look into its cgroup */
 #define WAIT_USEC (5 * USEC_PER_SEC)
 
 typedef struct MainProcess {
@@ -55,7 +56,8 @@ static void watch(Guard *g, Target *t) {
         MainProcess *m;
 
         t->heard.main_tries++;
-        if (claimed == 0 && t->heard.main_tries <= ASK_TRIES && t->engine != ENGINE_UNIT) {
+        /* Where its engine keeps files that could be read it may have been too early for the pid. */
+        if (claimed == 0 && t->heard.main_tries <= ASK_TRIES && t->info && t->info->name) {
                 world_ask_names(g, t, guard_now(g));
                 return;
         }
@@ -82,18 +84,21 @@ static void watch(Guard *g, Target *t) {
 void deaths_beat(Guard *g, usec_t now) {
         Listening *l = g->listening;
         uint64_t realtime = guard_realtime();
+        unsigned n = 0;
         MainProcess *m;
         Target *t;
 
-        for (size_t i = 0; (t = map_next(&g->targets, &i));) {
+        for (size_t i = 0; n < PER_BEAT && (t = map_next(&g->targets, &i));) {
                 if (!t->container || t->leaving || t->heard.main_done || !t->m.attached)
                         continue;
                 if (realtime < t->since_realtime + AGE_USEC)
                         continue;
                 if (t->heard.main_tries >= TRIES_MAX)
                         t->heard.main_done = true;
-                else
+                else {
+                        n++;
                         watch(g, t);
+                }
         }
         for (size_t i = 0; (m = map_next(&l->mains, &i));)
                 if (m->until > 0 && now >= m->until) {
