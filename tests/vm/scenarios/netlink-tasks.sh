@@ -26,7 +26,7 @@ wait_for 30 'ctl status --json; [ "$(jq ".netlink.connected and (.netlink.wants 
 	"records of tasks are wanted"
 nap 3 # all processes have been met
 
-truth=0 children=0
+truth=0 did=0
 guard=$(guard_pid)
 for ((i = 0; i < 50; i++)); do
 	# Five at a time while the guard stands still: no look sees any of them. (Its watchdog waits 15 s.)
@@ -34,18 +34,18 @@ for ((i = 0; i < 50; i++)); do
 	id=$(printf '%064x' $((i + 4096)))
 	mkdir $CGROOT/docker/$id
 	in_cgroup docker/$id $FORKS -n 20 -b 20 >/run/forks.out
-	read -r _ _ _ cpu _ </run/forks.out
+	read -r _ _ _ _ _ _ _ own </run/forks.out
 	used=$(cg_key docker/$id cpu.stat usage_usec)
 	rmdir $CGROOT/docker/$id
 	truth=$((truth + used))
-	children=$((children + cpu))
+	did=$((did + own))
 	if [ $((i % 5)) = 4 ]; then
 		kill -CONT "$(guard_pid)"
 		nap 2
 	fi
 done
 is "$(guard_pid)" "$guard" "the guard is the same as before"
-diag "the processes used $children us by wait4(), with all else the cgroups $truth"
+diag "the processes used $did us by their own clocks, with all that the kernel did for them the cgroups $truth"
 wait_for 30 'TOTALS=$(totals a); [ "$(jq .book.ends <<<"${TOTALS:-null}")" = 50 ]' "all of them are counted"
 nap 6 # what is owed is settled some seconds after the end
 TOTALS=$(totals a)
@@ -53,8 +53,10 @@ book=$(jq .book.cpu_usec <<<"$TOTALS")
 ctl status --json
 diag "CPU in us: the containers' own $truth, book $book; $(jq -c .netlink <<<"$CTL_OUT")"
 diag "unread ends $(jq .book.ends_unread <<<"$TOTALS"), unseen for $(jq .book.unseen_usec <<<"$TOTALS") us"
-num $book '>=' $((truth * 95 / 100)) "what was used is booked, within 5 %"
-num $book '<=' $((truth * 105 / 100)) "either way"
+# To end a process costs some 30 us where a CPU is not emulated, and is in no record; here that is a millisecond or two.
+num $book '>=' $((did * 95 / 100)) "what the processes did is booked, within 5 %"
+num $book '<=' $((truth * 105 / 100)) "and no more than was used"
+num $book '>=' $((truth * 85 / 100)) "of all that was used, most"
 num "$(jq .netlink.late_cpu_usec <<<"$CTL_OUT")" '>=' $((truth * 80 / 100)) "most of it only the records of tasks told"
 is "$(parts_differ "$TOTALS")" "" "and the parts are the total"
 
