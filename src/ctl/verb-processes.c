@@ -103,6 +103,9 @@ void tell_processes(Buf *b, const json_t *judged) {
                            say_permyriad(permyriad_of(p, span), cpu),
                            say_size(json_number(p, "rss_bytes"), rss),
                            wait.len > 0 ? ", and waited for " : "", buf_str(&wait));
+                if (wait.len > 0 && json_number(p, "threads") > 1)
+                        buf_printf(b, " (its %llu threads together)",
+                                   (unsigned long long)json_number(p, "threads"));
         }
         if (b->len > 0)
                 buf_putc(b, '.');

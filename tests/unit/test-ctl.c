@@ -274,6 +274,55 @@ static void test_lists(void **state) {
         json_decref(t);
 }
 
+static void test_processes(void **state) {
+        static const char waits[] =
+                "{'processes':[{'pid':1501,'comm':'hog','threads':16,'cpu_usec':2500000,"
+                "'span_cpu_usec':250000,'rss_bytes':1048576,'delays':{'cpu_usec':500000,"
+                "'io_usec':2000}},{'pid':1502,'comm':'a\\u001b[31m','threads':1,'cpu_usec':0,"
+                "'span_cpu_usec':0,'rss_bytes':0,'delays':{'io_usec':4000}}],"
+                "'looked_at':2,'span_usec':500000,'by':'cpu','error':null}";
+        _cleanup_buf_ Buf told = BUF_INIT;
+        const char *text;
+        json_t *o;
+        Page p;
+
+        (void)state;
+        o = fixture(waits);
+        page_open(&p);
+        assert_int_equal(screen_processes(o, &p.view), 0);
+        text = page_close(&p);
+        has(text, "1501  hog");
+        has(text, "50.0%");
+        has(text, "CPU 100%");
+        assert_null(strchr(text, '\033')); /* what it calls itself is its own */
+        assert_null(strstr(text, "IO")); /* less than a hundredth of the time is nothing */
+        assert_null(strstr(text, "task_delayacct"));
+        free(p.text);
+        (void)json_object_set(o, "processes_span_usec", json_object_get(o, "span_usec"));
+        tell_processes(&told, o);
+        has(buf_str(&told),
+            "hog (pid 1501) used 50.0% CPU and 1.0M of memory, and waited for CPU 100% (its 16 threads "
+            "together); ");
+        json_decref(o);
+
+        o = fixture("{'processes':[{'pid':1,'comm':'sh','delays':null}],'span_usec':500000,'error':null}");
+        page_open(&p);
+        assert_int_equal(screen_processes(o, &p.view), 0);
+        has(page_close(&p), "kernel.task_delayacct is 0");
+        free(p.text);
+        json_decref(o);
+
+        o = fixture("{'processes':[],'span_usec':0,'error':'bailiff-netlink is not there'}");
+        page_open(&p);
+        assert_int_equal(screen_processes(o, &p.view), 0);
+        has(page_close(&p), "not known: bailiff-netlink is not there");
+        free(p.text);
+        buf_clear(&told);
+        tell_processes(&told, o);
+        assert_string_equal(buf_str(&told), "");
+        json_decref(o);
+}
+
 static void test_show(void **state) {
         json_t *c = fixture(containers), *t = fixture(tenants), *o;
         const char *text;
@@ -699,21 +748,14 @@ static void test_suggest_many(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_status),
-                cmocka_unit_test(test_absent),
-                cmocka_unit_test(test_check),
-                cmocka_unit_test(test_lists),
-                cmocka_unit_test(test_show),
-                cmocka_unit_test(test_diff),
-                cmocka_unit_test(test_measured),
-                cmocka_unit_test(test_networks),
-                cmocka_unit_test(test_tenant_books),
-                cmocka_unit_test(test_narrow),
-                cmocka_unit_test(test_sampling),
-                cmocka_unit_test(test_events),
-                cmocka_unit_test(test_doctor),
-                cmocka_unit_test(test_suggest),
-                cmocka_unit_test(test_suggest_hostile),
+                cmocka_unit_test(test_status),       cmocka_unit_test(test_absent),
+                cmocka_unit_test(test_check),        cmocka_unit_test(test_lists),
+                cmocka_unit_test(test_processes),    cmocka_unit_test(test_show),
+                cmocka_unit_test(test_diff),         cmocka_unit_test(test_measured),
+                cmocka_unit_test(test_networks),     cmocka_unit_test(test_tenant_books),
+                cmocka_unit_test(test_narrow),       cmocka_unit_test(test_sampling),
+                cmocka_unit_test(test_events),       cmocka_unit_test(test_doctor),
+                cmocka_unit_test(test_suggest),      cmocka_unit_test(test_suggest_hostile),
                 cmocka_unit_test(test_suggest_many),
         };
 

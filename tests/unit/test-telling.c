@@ -177,11 +177,16 @@ static void test_sentences(void **state) {
         }
 }
 
-static json_t *event_of(const char *judged, const char *tenant, const char *container) {
+static json_t *event_of(const char *text, const char *tenant, const char *container) {
+        json_t *judged = load(text);
+
+        /* The culprit's: its tenant's alone. */
+        (void)json_object_set_new(judged, "processes",
+                                  json_pack("[{s:i, s:s}]", "pid", 1, "comm", "acme-web"));
         return json_pack("{s:i, s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:o}", "id", 17, "incident", 16,
                          "kind", "throttle", "tenant", tenant, "container", container, "cgroup", "/docker/x",
                          "cgroup_id", 5, "uid", 1000, "pid", 4242, "text",
-                         "names web (acme) and db (beta) and shop (gamma)", "judged", load(judged));
+                         "names web (acme) and db (beta) and shop (gamma)", "judged", judged);
 }
 
 static void test_events(void **state) {
