@@ -68,8 +68,9 @@ if cg_exists "$BOMB" && [ -z "$(acts ' (stop|kill) bomb ')" ]; then
 	ok "where there is room for others nobody is killed"
 	num "$(cg "$BOMB" pids.current)" '<=' 1600 "it has $(cg "$BOMB" pids.current) tasks, and no more"
 	rest bomb
-	wait_for 60 '[ "$(leases)" = 0 ]' "it rests: the limit is given back"
-	is "$(cg "$BOMB" pids.max)" "$before" "as it was"
+	wait_for 90 '[ "$(cg "$BOMB" pids.max)" = "$before" ]' "it rests: the limit is given back, as it was"
+	# To end its hundreds of tasks takes a CPU for a while, which hurts the other, too, where that is emulated on a busy host.
+	wait_for 180 '[ "$(leases)" = 0 ]' "and whatever else was taken"
 else
 	like "$(acts)" ' throttle bomb .* (stop|kill) bomb ' "there was none: it was held back, then told to end"
 	until_true 30 '! cg_exists "$BOMB"' || rest bomb
