@@ -59,8 +59,6 @@ int history_schema_prepare(HistoryDb *db);
 void history_schema_finalize(HistoryDb *db);
 /* Of a grain's table, in the order of history_row_read(): "time, cgroup, span_ms, …". */
 void history_row_columns(HistoryOf of, HistoryGrain grain, Buf *out);
-/* As an aggregate over rows, in the same order, without time and subject. */
-void history_row_sums(HistoryGrain grain, Buf *out);
 /* Columns from `first` on, behind time and subject. Returns the next. */
 int history_row_read(sqlite3_stmt *s, int first, HistoryGrain grain, UsageRow *ret);
 void history_row_bind(sqlite3_stmt *s, HistoryGrain grain, int64_t subject, const UsageRow *row);

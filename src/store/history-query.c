@@ -161,32 +161,31 @@ static int add_sum(Map *sums, int64_t subject, uint64_t first, uint64_t last, co
         return 0;
 }
 
+/* Added up here: to group rows that lie in order of time SQLite would sort them all. */
 static int sum_part(HistoryDb *db, HistoryOf of, HistoryGrain grain, Part part, Map *sums) {
         _cleanup_statement_ sqlite3_stmt *s = NULL;
-        _cleanup_buf_ Buf sql = BUF_INIT, columns = BUF_INIT;
+        _cleanup_buf_ Buf sql = BUF_INIT;
         int r, k;
 
         if (part.from >= part.to)
                 return 0;
-        history_row_sums(grain, &columns);
-        buf_printf(
-                &sql,
-                "SELECT %s, MIN(time), MAX(time), %s FROM %s_%s WHERE time > ?1 AND time <= ?2 GROUP BY %s",
-                history_of_name[of], buf_str(&columns), history_of_name[of], history_grain_name[grain],
-                history_of_name[of]);
+        buf_puts(&sql, "SELECT ");
+        history_row_columns(of, grain, &sql);
+        buf_printf(&sql, " FROM %s_%s WHERE time > ?1 AND time <= ?2", history_of_name[of],
+                   history_grain_name[grain]);
         r = history_db_prepare(db, buf_str(&sql), &s, "sum up");
         if (r != 0)
                 return r;
         history_bind(s, 1, part.from);
         history_bind(s, 2, part.to);
         while ((k = sqlite3_step(s)) == SQLITE_ROW) {
-                uint64_t first = history_column(s, 1), last = history_column(s, 2);
                 UsageRow row;
 
-                (void)history_row_read(s, 3, grain, &row);
-                row.time = last;
-                first -= MIN_OF(first, (uint64_t)history_grain_sec[grain]);
-                if (add_sum(sums, sqlite3_column_int64(s, 0), first, last, &row) < 0)
+                (void)history_row_read(s, 2, grain, &row);
+                row.time = history_column(s, 0);
+                if (add_sum(sums, sqlite3_column_int64(s, 1),
+                            row.time - MIN_OF(row.time, (uint64_t)history_grain_sec[grain]), row.time,
+                            &row) < 0)
                         return -ENOMEM;
         }
         return history_db_result(db, k, "sum up");

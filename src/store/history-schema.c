@@ -76,26 +76,6 @@ void history_row_columns(HistoryOf of, HistoryGrain grain, Buf *out) {
         each_column(grain, put_column, out);
 }
 
-/* What a mean weighs is the time that it is of. SUM() fails where it does not fit, TOTAL() does not: sums that large are nonsense
- * anyway, and saturate. */
-static void put_sum(void *user, const char *name, bool counts) {
-        Buf *out = user;
-        size_t n = strlen(name);
-
-        if (out->len > 0)
-                buf_puts(out, ", ");
-        if (counts)
-                buf_printf(out, "CAST(TOTAL(%s) AS INTEGER)", name);
-        else if (n > 4 && STR_EQ(name + n - 4, "_min"))
-                buf_printf(out, "MIN(%s)", name);
-        else if (n > 5 && STR_EQ(name + n - 5, "_mean"))
-                buf_printf(out, "CAST(TOTAL(1.0 * %s * span_ms) / MAX(1, TOTAL(span_ms)) AS INTEGER)", name);
-        else
-                buf_printf(out, "MAX(%s)", name);
-}
-
-void history_row_sums(HistoryGrain grain, Buf *out) { each_column(grain, put_sum, out); }
-
 int history_row_read(sqlite3_stmt *s, int first, HistoryGrain grain, UsageRow *ret) {
         int i = first;
 
