@@ -19,6 +19,8 @@ typedef struct ExporterStats {
         uint64_t clock_jumps;
         uint64_t requests, refused; /* HTTP; those with a status from 400 on */
         uint64_t cpu_usec, rss_bytes;
+        HistoryDbState history; /* in the last round: what failed in it, if anything */
+        char history_error[256];
 } ExporterStats;
 
 typedef struct Pages {

@@ -55,7 +55,7 @@ static json_t *exporter_json(const Pages *p) {
                          (int)s->connected, "requests", number(s->requests), "refused", number(s->refused),
                          "rss_bytes", number(s->rss_bytes), "rounds", number(s->rounds), "rounds_failed",
                          number(s->rounds_failed), "rounds_skipped", number(s->rounds_skipped), "history",
-                         "ok", (int)(h.state == HISTORY_DB_WELL), "bytes", number(h.bytes), "failed",
+                         "ok", (int)(s->history == HISTORY_DB_WELL), "bytes", number(h.bytes), "failed",
                          number(h.n_failed), "set_aside", number(h.n_set_aside));
 }
 

@@ -55,8 +55,7 @@ typedef struct Run {
         bool want_events, want_policy; /* the last ones could not be written */
         uint64_t offset; /* realtime − monotonic */
         usec_t jumped, details_asked; /* monotonic */
-        HistoryDbState told_state;
-        uint64_t told_aside;
+        uint64_t told_aside, told_failed;
 } Run;
 
 void run_log(int priority, const char *format, ...) {
@@ -212,7 +211,10 @@ static void answered(void *user, GuardQuestion q, const Buf *data, const char *e
 
 /* ---- rounds ---- */
 
+/* What failed in a round holds for all of it, though a smaller transaction may have found room after it. */
 static void tell_history(Run *r) {
+        ExporterStats *s = &r->pages.stats;
+        HistoryDbState before = s->history;
         HistoryDbStatus h;
 
         history_db_get_status(r->pages.db, &h);
@@ -220,14 +222,16 @@ static void tell_history(Run *r) {
                 run_log(LOG_ERR, "the history was damaged: it was set aside as %s, and a new one begun",
                         h.set_aside);
         r->told_aside = h.n_set_aside;
-        if (h.state == r->told_state)
+        s->history = h.n_failed > r->told_failed ? h.failed_state : HISTORY_DB_WELL;
+        (void)snprintf(s->history_error, sizeof(s->history_error), "%s", s->history ? h.failed_text : "");
+        r->told_failed = h.n_failed;
+        if (s->history == before)
                 return;
-        if (h.state == HISTORY_DB_WELL)
+        if (s->history == HISTORY_DB_WELL)
                 run_log(LOG_NOTICE, "the history is written again");
         else
                 run_log(LOG_ERR, "the history is not written (%s): %s; serving goes on, trying again",
-                        history_db_state_to_string(h.state), h.text);
-        r->told_state = h.state;
+                        history_db_state_to_string(s->history), s->history_error);
 }
 
 static void look_at_clock(Run *r, usec_t now) {

@@ -32,6 +32,7 @@ struct HistoryDb {
 /* 0, or the HistoryDbState that a result of SQLite means, noted in the status with what was being done. A damaged file is set
  * aside with the next begin. */
 int history_db_result(HistoryDb *db, int sqlite_result, const char *doing);
+void history_db_count_failure(HistoryDb *db);
 /* Runs statements that give no rows. */
 int history_db_exec(HistoryDb *db, const char *sql, const char *doing);
 int history_db_prepare(HistoryDb *db, const char *sql, sqlite3_stmt **ret, const char *doing);

@@ -71,6 +71,12 @@ int history_db_result(HistoryDb *db, int result, const char *doing) {
         return db->status.state;
 }
 
+void history_db_count_failure(HistoryDb *db) {
+        db->status.n_failed++;
+        db->status.failed_state = db->status.state;
+        memcpy(db->status.failed_text, db->status.text, sizeof(db->status.text));
+}
+
 int history_db_exec(HistoryDb *db, const char *sql, const char *doing) {
         return history_db_result(db, sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL), doing);
 }
@@ -336,7 +342,7 @@ int history_db_commit(HistoryDb *db) {
         } else {
                 if (db->in_transaction)
                         (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
-                db->status.n_failed++;
+                history_db_count_failure(db);
         }
         db->in_transaction = false;
         db->pending = 0;

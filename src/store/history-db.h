@@ -49,6 +49,8 @@ typedef struct HistoryDbStatus {
         HistoryDbState state;
         char text[256]; /* what it is, where it is not well; "" */
         uint64_t n_failed; /* transactions */
+        HistoryDbState failed_state; /* of the last one of those, and why; they stay when it is well again */
+        char failed_text[256];
         uint64_t n_set_aside; /* damaged files, since the start */
         char set_aside[256]; /* the last of them; "" */
         uint64_t bytes; /* of the file, without its journal */

@@ -127,7 +127,7 @@ static int next_slot(HistoryDb *db, HistoryGrain grain, uint64_t *ret) {
 static int rollback(HistoryDb *db, int r) {
         (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
         if (r > 0)
-                db->status.n_failed++;
+                history_db_count_failure(db);
         return r;
 }
 

@@ -92,6 +92,14 @@ wait_for 60 '[ "$(api "usage?since=1h&by=container" ".containers[] | select(.cgr
 wait_for 60 '[ "$(api "usage?since=1h&by=tenant" ".tenants[] | select(.name == \"acme\").book.cpu_usec")" -gt 0 ]' 'and its tenant'
 num "$(api 'events?since=1h' '.events | length')" '>' 0 'and events'
 
+# What the guard does not keep bailiffctl asks the exporter for, also while no guard runs.
+ctl usage --since 30d --json
+num "$(jq '.tenants[] | select(.name == "acme").book.cpu_usec' <<<"$CTL_OUT")" '>' 0 'bailiffctl usage --since 30d' || diag "$CTL_ERR"
+ctl usage --since 30d
+like "$CTL_OUT" 'acme' 'as a table'
+ctl incidents --since 30d
+is "$CTL_STATUS" 0 'bailiffctl incidents --since 30d'
+
 # ---- whatever happens to it, the guard does not notice
 
 BEFORE=$(lateness)
@@ -101,7 +109,7 @@ USED=$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')
 dd if=/dev/zero of=$STATE/ballast bs=64k 2>/dev/null || :
 wait_for 120 '! history_is ok' 'with a full disk it says so'
 diag "$(api status '.exporter.history | "\(.state): \(.error)"')"
-like "$(get /metrics)" 'bailiff_exporter_history_ok 0' 'in its metrics, which go on'
+wait_for 60 '[[ $(get /metrics) = *"bailiff_exporter_history_ok 0"* ]]' 'in its metrics, which go on'
 rm $STATE/ballast
 wait_for 60 'history_is ok' 'with room again it goes on'
 num "$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')" '>=' "$USED" 'and nothing is lost'
@@ -117,6 +125,13 @@ is "$(guard_pid)" "$GUARD" 'the guard is the same all along'
 AFTER=$(lateness)
 diag "lateness of its beats, p99: $BEFORE µs before, $AFTER µs after"
 num "$AFTER" '<' $((BEFORE > 100000 ? BEFORE * 2 : 200000)) 'and no later than before'
+
+guard_stop
+wait_for 60 '! guard_up' 'without a guard it says so'
+like "$(get /metrics)" 'bailiff_exporter_guard_up 0' 'and goes on'
+ctl usage --since 30d
+is "$CTL_STATUS" 0 'bailiffctl usage --since 30d needs no guard'
+guard_start
 
 # ---- who may reach it over a network
 
