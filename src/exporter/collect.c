@@ -302,7 +302,8 @@ static void ask_history(Collect *c, uint64_t realtime) {
 
         if (c->begun || history_db_begin(c->db) != 0 || history_db_commit(c->db) != 0)
                 return;
-        if (history_db_last_rows(c->db, now - MIN_OF(now, (uint64_t)BACK_SEC), known_row, c) == 0)
+        if (history_db_last_rows(c->db, now - MIN_OF(now, (uint64_t)BACK_SEC), now + TALLY_SLOT_SEC,
+                                 known_row, c) == 0)
                 c->begun = true;
 }
 

@@ -52,8 +52,8 @@ typedef struct Run {
         size_t n_servings;
         char *certificate, *key, *client_ca; /* texts */
         uint64_t events_next, policy_loaded; /* of the guard */
-        bool want_events, want_policy; /* the last ones could not be written */
-        uint64_t offset; /* realtime − monotonic */
+        bool want_incidents, want_policy; /* the last ones could not be written */
+        uint64_t offset; /* realtime − time since boot */
         usec_t jumped, details_asked; /* monotonic */
         uint64_t told_aside, told_failed;
 } Run;
@@ -136,7 +136,7 @@ static void take_events(Run *r, const json_t *j) {
 }
 
 static void take_incidents(Run *r, const json_t *j) {
-        r->want_events = collect_incidents(r->pages.collect, json_member(j, "incidents")) != 0;
+        r->want_incidents = collect_incidents(r->pages.collect, json_member(j, "incidents")) != 0;
 }
 
 static void take_containers(Run *r, const json_t *j) {
@@ -235,7 +235,8 @@ static void tell_history(Run *r) {
 }
 
 static void look_at_clock(Run *r, usec_t now) {
-        uint64_t offset = realtime() - now,
+        /* A suspended host is no clock that was set. */
+        uint64_t offset = realtime() - read_clock(CLOCK_BOOTTIME),
                  off = offset > r->offset ? offset - r->offset : r->offset - offset;
 
         if (off > JUMP_USEC && r->offset > 0) {
@@ -286,7 +287,7 @@ static int on_round(sd_event_source *s, uint64_t at, void *user) {
         if (r->details_asked == 0 || now - r->details_asked > DETAILS_USEC)
                 questions |= UINT32_C(1) << ASK_CONTAINERS | UINT32_C(1) << ASK_TENANTS |
                              UINT32_C(1) << ASK_INCIDENTS;
-        if (r->want_events)
+        if (r->want_incidents)
                 questions |= UINT32_C(1) << ASK_INCIDENTS;
         if (guardlink_ask(r->link, questions) < 0)
                 r->pages.stats.rounds_skipped++;

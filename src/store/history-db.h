@@ -99,8 +99,8 @@ int history_db_put_policy(HistoryDb *db, uint64_t time, const char *json);
  * for its age (a clock that was just set may be set wrong).
  */
 int history_db_maintain(HistoryDb *db, uint64_t now, bool may_forget);
-/* The end of the last row of each cgroup of this boot that has one after `since` (s). */
-int history_db_last_rows(HistoryDb *db, uint64_t since,
+/* The end of the last row of each cgroup of this boot that has one in (since, until], s. */
+int history_db_last_rows(HistoryDb *db, uint64_t since, uint64_t until,
                          void (*tell)(void *user, uint64_t cgroup_id, uint64_t time), void *user);
 
 /* ---- asking ---- */

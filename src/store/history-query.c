@@ -22,21 +22,23 @@ static int reads(HistoryDb *db) {
 
 /* ---- what was when somebody wrote last ---- */
 
-int history_db_last_rows(HistoryDb *db, uint64_t since,
+int history_db_last_rows(HistoryDb *db, uint64_t since, uint64_t until,
                          void (*tell)(void *user, uint64_t cgroup_id, uint64_t time), void *user) {
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int r = reads(db), k;
 
         if (r != 0)
                 return r;
-        r = history_db_prepare(db,
-                               "SELECT c.cgroup_id, MAX(r.time) FROM cgroup_raw r JOIN cgroups c ON c.id = "
-                               "r.cgroup WHERE r.time > ?1 AND c.boot = ?2 GROUP BY r.cgroup",
-                               &s, "read the last rows");
+        r = history_db_prepare(
+                db,
+                "SELECT c.cgroup_id, MAX(r.time) FROM cgroup_raw r JOIN cgroups c ON c.id = "
+                "r.cgroup WHERE r.time > ?1 AND r.time <= ?3 AND c.boot = ?2 GROUP BY r.cgroup",
+                &s, "read the last rows");
         if (r != 0)
                 return r;
         history_bind(s, 1, since);
         (void)sqlite3_bind_int64(s, 2, (sqlite3_int64)(db->o.boot & INT64_MAX));
+        history_bind(s, 3, until);
         while ((k = sqlite3_step(s)) == SQLITE_ROW)
                 tell(user, history_column(s, 0), history_column(s, 1));
         return history_db_result(db, k, "read the last rows");

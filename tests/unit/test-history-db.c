@@ -617,11 +617,14 @@ static void test_last_rows(void **state) {
         (void)state;
         assert_int_equal(put_at(db, T0 + 10, 5), 0);
         assert_int_equal(put_at(db, T0 + 50, 5), 0);
-        assert_int_equal(history_db_last_rows(db, T0, found_last, &last), 0);
+        assert_int_equal(history_db_last_rows(db, T0, T0 + 100, found_last, &last), 0);
         assert_int_equal(last, T0 + 50);
         last = 0;
-        assert_int_equal(history_db_last_rows(db, T0 + 50, found_last, &last), 0);
+        assert_int_equal(history_db_last_rows(db, T0 + 50, T0 + 100, found_last, &last), 0);
         assert_int_equal(last, 0);
+        /* The clock was set back: what is ahead of it was before. */
+        assert_int_equal(history_db_last_rows(db, T0, T0 + 20, found_last, &last), 0);
+        assert_int_equal(last, T0 + 10);
 }
 
 int main(void) {
