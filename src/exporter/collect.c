@@ -410,38 +410,51 @@ static TenantState *tenant_get(Collect *c, const char *name) {
         return t;
 }
 
-static bool below_own_slice(const Collect *c, const Subject *s) {
-        const Subject *o;
-        size_t i = 0;
-
-        while ((o = map_next(&c->by_cgroup, &i)))
-                if (o->kind == HISTORY_SLICE && !o->gone && o->cgroup && s->cgroup &&
-                    STR_EQ(o->tenant, s->tenant) && cgpath_below(s->cgroup, o->cgroup))
+static bool below_own_slice(const Subject *s, Subject *const *slices, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (STR_EQ(slices[i]->tenant, s->tenant) && cgpath_below(s->cgroup, slices[i]->cgroup))
                         return true;
         return false;
 }
 
+/* The array is the caller's. */
+static int find_slices(const Collect *c, Subject ***ret, size_t *ret_n) {
+        Subject **list = calloc(c->by_cgroup.n + 1, sizeof(*list)), *s;
+        size_t i = 0, n = 0;
+
+        if (!list)
+                return -ENOMEM;
+        while ((s = map_next(&c->by_cgroup, &i)))
+                if (s->kind == HISTORY_SLICE && !s->gone && s->tenant && s->cgroup)
+                        list[n++] = s;
+        *ret = list;
+        *ret_n = n;
+        return 0;
+}
+
 /* What tenants hold now: of cgroups that are not in each other. */
 static int sum_tenants(Collect *c) {
-        size_t i = 0, n_slices = 0;
+        _cleanup_free_ Subject **slices = NULL;
+        size_t i = 0, n;
         TenantState *t;
         Subject *s;
+        int r = find_slices(c, &slices, &n);
 
+        if (r < 0)
+                return r;
         while ((t = map_next(&c->tenants, &i)))
                 t->memory = t->working_set = t->swap = t->tasks = t->containers = 0;
-        for (i = 0; (s = map_next(&c->by_cgroup, &i));)
-                n_slices += s->kind == HISTORY_SLICE && !s->gone;
         for (i = 0; (s = map_next(&c->by_cgroup, &i));) {
                 const Sample *now = &s->tally.last;
                 uint64_t working = 0;
 
-                if (s->gone || s->kind == HISTORY_HOST || !s->tenant)
+                if (s->gone || s->kind == HISTORY_HOST || !s->tenant || !s->cgroup)
                         continue;
                 t = tenant_get(c, s->tenant);
                 if (!t)
                         return -ENOMEM;
                 t->containers += s->kind == HISTORY_CONTAINER;
-                if (s->kind == HISTORY_CONTAINER && n_slices > 0 && below_own_slice(c, s))
+                if (s->kind == HISTORY_CONTAINER && below_own_slice(s, slices, n))
                         continue;
                 (void)sample_working_set(now, &working);
                 t->memory += now->v[SAMPLE_MEMORY];
