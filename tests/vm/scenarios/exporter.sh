@@ -35,9 +35,14 @@ micro() {  # SECONDS: with six decimals, in µs
 	part=${part}000000
 	echo $((${1%.*} * 1000000 + 10#${part:0:6}))
 }
-lateness() {
+# The guard's beats so far, and how late they came: the one in the middle, the latest of a hundred. What the host of this machine
+# does to single beats is no business of the exporter's, so the one in the middle counts, and that none is missing.
+beats() {  # VARIABLE-PREFIX: sets its _BEATS, _P50, _P99 and _UPTIME (s)
+	local uptime
 	ctl status --json
-	jq .loop.late_usec.p99 <<<"$CTL_OUT"
+	read -r "$1_BEATS" "$1_P50" "$1_P99" < <(jq -r '.loop | "\(.beats) \(.late_usec.p50) \(.late_usec.p99)"' <<<"$CTL_OUT")
+	read -r uptime _ </proc/uptime
+	printf -v "$1_UPTIME" %s "${uptime%.*}"
 }
 exporter_pid() { systemctl show --value --property=MainPID bailiff-exporter.service; }
 
@@ -102,7 +107,7 @@ is "$CTL_STATUS" 0 'bailiffctl incidents --since 30d'
 
 # ---- whatever happens to it, the guard does not notice
 
-BEFORE=$(lateness)
+beats BEFORE
 kill -KILL "$(exporter_pid)"
 wait_for 60 guard_up 'killed, it comes back'
 USED=$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')
@@ -122,10 +127,10 @@ date -s '-1 hour' >/dev/null
 wait_for 60 '[ "$(api status .exporter.clock_jumps)" -ge 1 ]' 'a clock that is set back is noticed'
 wait_for 60 '[ "$(api status .exporter.history.oldest_raw)" -lt $(($(date +%s) + 60))000000 ]' 'and the history goes on at the new time'
 is "$(guard_pid)" "$GUARD" 'the guard is the same all along'
-AFTER=$(lateness)
-diag "lateness of its beats, p99: $BEFORE µs before, $AFTER µs after"
-num "$AFTER" '<' $((BEFORE > 100000 ? BEFORE * 2 : 200000)) 'and no later than before'
-
+beats AFTER
+diag "lateness of its beats, p50 and p99: $BEFORE_P50 and $BEFORE_P99 µs before, $AFTER_P50 and $AFTER_P99 µs after"
+num "$AFTER_P50" '<' 100000 'its beats come in time'
+num $(((AFTER_BEATS - BEFORE_BEATS) * 100)) '>=' $(((AFTER_UPTIME - BEFORE_UPTIME) * 85)) 'and none is left out'
 guard_stop
 wait_for 60 '! guard_up' 'without a guard it says so'
 like "$(get /metrics)" 'bailiff_exporter_guard_up 0' 'and goes on'
