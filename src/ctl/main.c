@@ -37,7 +37,7 @@ static const Verb verbs[] = {
           "which processes of a container use what" },
         { "why", NULL, 0, 1, OPTION_FOR, verb_why, false, "[NAME|EVENT|incident:N] [--for T]",
           "who was hurt, who was to blame, what was done; T: a tenant" },
-        { "incidents", NULL, 0, 0, OPTION_LINES, verb_incidents, false, "[-n N]",
+        { "incidents", NULL, 0, 0, OPTION_LINES | OPTION_SINCE, verb_incidents, false, "[--since T] [-n N]",
           "when somebody was hurt by another, and how far it went" },
         { "observe-report", NULL, 0, 0, 0, verb_observe_report, false, "",
           "what would have been done, per tenant" },

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What every screen of bailiffctl needs: members of JSON objects without
- * trusting their types, times, fields. An older or newer guard may leave members out
+ * What every screen of bailiffctl needs: times, fields. An older or newer guard may leave members out
  * or add some: absent is never an error here, it is only not shown.
  */
 
@@ -13,24 +12,6 @@
 #include "cgpath.h"
 #include "screens.h"
 #include "value.h"
-
-const json_t *json_member(const json_t *o, const char *key) { return o ? json_object_get(o, key) : NULL; }
-
-const char *json_text(const json_t *o, const char *key) { return json_string_value(json_member(o, key)); }
-
-uint64_t json_number(const json_t *o, const char *key) {
-        json_int_t v = json_integer_value(json_member(o, key));
-
-        return v > 0 ? (uint64_t)v : 0;
-}
-
-bool json_has(const json_t *o, const char *key) {
-        const json_t *m = json_member(o, key);
-
-        return m && !json_is_null(m);
-}
-
-bool json_flag(const json_t *o, const char *key) { return json_is_true(json_member(o, key)); }
 
 const char *say_time(uint64_t realtime, char buf[static SAY_MAX]) {
         time_t t = (time_t)(realtime / USEC_PER_SEC);

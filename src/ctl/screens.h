@@ -11,15 +11,10 @@
 #include <stdint.h>
 
 #include "diag.h"
+#include "jsonget.h"
 #include "table.h"
 
 /* ---- say.c: small things ---- */
-
-const char *json_text(const json_t *o, const char *key); /* NULL: absent, null or no string */
-uint64_t json_number(const json_t *o, const char *key); /* 0: absent or negative */
-bool json_has(const json_t *o, const char *key); /* there, and not null */
-bool json_flag(const json_t *o, const char *key);
-const json_t *json_member(const json_t *o, const char *key); /* NULL where o is NULL or has none */
 
 #define SAY_MAX 64
 const char *say_time(uint64_t realtime, char buf[static SAY_MAX]); /* local time; "-" for 0 */

@@ -10,17 +10,9 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "bookmetrics.h"
 #include "books.h"
 #include "table.h"
-
-typedef enum UsageBy { USAGE_BY_TENANT, USAGE_BY_CONTAINER } UsageBy;
-
-/* A "book" object. Fields that it does not have are 0 and not in *ret_have (1 << BookField). */
-void usage_book_read(const json_t *o, Book *ret, uint64_t *ret_have);
-json_t *usage_book_to_json(const Book *b);
-/* The array of usage, in the order in which it is shown: by tenant, name, id, cgroup. *ret is the caller's (free()), its
- * elements are borrowed. -ENOMEM. */
-int usage_sorted(const json_t *usage, UsageBy by, const json_t ***ret, size_t *ret_n);
 
 /* usage-history.c */
 #define USAGE_EARLIER_USEC \
@@ -34,10 +26,8 @@ typedef struct UsageReach { /* what the history has */
  */
 int usage_from_history(const void *data, size_t len, usec_t span, json_t **ret, UsageReach *ret_reach);
 
-/* usage-write.c: appended to out; 0, -ENOMEM. */
-int usage_csv(const json_t *usage, UsageBy by, Buf *out); /* RFC 4180, \r\n */
-/* What usage has of both lists, and of status (may be NULL) how the guard does. */
-int usage_openmetrics(const json_t *usage, const json_t *status, Buf *out);
+/* usage-write.c: RFC 4180, \r\n; appended to out. 0, -ENOMEM. */
+int usage_csv(const json_t *usage, UsageBy by, Buf *out);
 
 /* verb-usage.c */
 int screen_usage(const json_t *usage, UsageBy by, const View *v);

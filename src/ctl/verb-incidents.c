@@ -8,8 +8,12 @@
 #include <stdio.h>
 
 #include "ctl.h"
+#include "exporter-client.h"
 #include "num.h"
 #include "screens.h"
+#include "value.h"
+
+#define KEPT_MAX 10000 /* that the exporter tells at once */
 
 static bool is(const char *a, const char *b) { return a && STR_EQ(a, b); }
 
@@ -84,6 +88,24 @@ int screen_incidents(const json_t *incidents, const View *v, uint64_t now) {
         return say_left_out(v, table_print(t, v, 0));
 }
 
+/* With --since they are the exporter's: it keeps them for years, the guard until it ends. */
+static int get_kept(const Ctl *c, uint32_t max, json_t **ret) {
+        _cleanup_buf_ Buf path = BUF_INIT, error = BUF_INIT;
+        usec_t span;
+        int r;
+
+        if (value_parse_usec(c->since, &span) < 0 || span < USEC_PER_SEC || span == USEC_INFINITY)
+                return ctl_fail(STATUS_USAGE,
+                                "--since %s: expected a time span such as 30d, of a second at least",
+                                c->since);
+        if (c->host)
+                return ctl_fail(STATUS_FAILED, "--since: bailiff-exporter can be asked on its own host only");
+        buf_printf(&path, "/api/v1/incidents?since=%llus&max=%u", (unsigned long long)(span / USEC_PER_SEC),
+                   max > 0 ? MIN_OF(max, (uint32_t)KEPT_MAX) : KEPT_MAX);
+        r = exporter_get(EXPORTER_SOCKET, buf_str(&path), ret, &error);
+        return r == STATUS_DONE ? r : ctl_fail(r, "%s", buf_str(&error));
+}
+
 int verb_incidents(Ctl *c) {
         json_t *j = NULL;
         uint32_t max = 0;
@@ -91,9 +113,15 @@ int verb_incidents(Ctl *c) {
 
         if ((c->given & OPTION_LINES) && (num_parse_u32(c->lines, &max) < 0 || max == 0))
                 return ctl_fail(STATUS_USAGE, "--lines %s: expected a number of incidents above 0", c->lines);
-        r = client_get_incidents(c->client, max, &j);
-        if (r != STATUS_DONE)
-                return ctl_client_failed(c, r);
+        if (c->given & OPTION_SINCE) {
+                r = get_kept(c, max, &j);
+                if (r != STATUS_DONE)
+                        return r;
+        } else {
+                r = client_get_incidents(c->client, max, &j);
+                if (r != STATUS_DONE)
+                        return ctl_client_failed(c, r);
+        }
         if (c->json)
                 return ctl_print_json(c, j);
         ctl_page(c);

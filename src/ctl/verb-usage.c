@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "ctl.h"
+#include "exporter-client.h"
 #include "num.h"
 #include "screens.h"
 #include "usage.h"
@@ -230,34 +231,55 @@ static int parse(const Ctl *c, Question *q) {
         return STATUS_DONE;
 }
 
-static int too_far(const Question *q, const UsageReach *reach) {
+/* The guard keeps half an hour; the exporter, where it runs, for years. Another host's cannot be asked. */
+static int from_exporter(const Ctl *c, const Question *q, json_t **ret, Buf *error) {
+        _cleanup_buf_ Buf path = BUF_INIT;
+
+        if (c->host) {
+                buf_puts(error, "more than that is kept by bailiff-exporter, which can be asked on its own "
+                                "host only");
+                return STATUS_FAILED;
+        }
+        buf_printf(&path, "/api/v1/usage?since=%llus",
+                   (unsigned long long)MAX_OF(q->span / USEC_PER_SEC, (usec_t)1));
+        if (!q->both)
+                buf_printf(&path, "&by=%s", q->by == USAGE_BY_TENANT ? "tenant" : "container");
+        return exporter_get(EXPORTER_SOCKET, buf_str(&path), ret, error);
+}
+
+static int too_far(const Question *q, const UsageReach *reach, const char *exporter) {
         char asked[SAY_MAX], span[SAY_MAX], when[SAY_MAX];
 
         if (reach->from == 0)
                 return ctl_fail(STATUS_FAILED,
                                 "the guard has no history yet; without --since: what was used since counting "
-                                "began");
+                                "began\n%s",
+                                exporter);
         return ctl_fail(
                 STATUS_FAILED,
                 "--since %s: the guard's history reaches back %s only, to %s (it keeps half an hour); "
-                "without --since: what was used since counting began",
+                "without --since: what was used since counting began\n%s",
                 say_span(q->span, asked), say_span(reach->to - reach->from, span),
-                say_time(reach->from, when));
+                say_time(reach->from, when), exporter);
 }
 
 static int from_history(Ctl *c, const Question *q, json_t **ret) {
         usec_t back = num_add_sat(q->span, USAGE_EARLIER_USEC);
         _cleanup_free_ void *data = NULL;
+        _cleanup_buf_ Buf error = BUF_INIT;
         uint64_t now = ctl_realtime();
         UsageReach reach = {};
         size_t len;
         int r = client_get_history(c->client, 0, 0, now > back ? now - back : 1, &data, &len);
 
+        if (r == STATUS_UNREACHABLE && !c->host && from_exporter(c, q, ret, &error) == STATUS_DONE)
+                return STATUS_DONE;
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
         r = usage_from_history(data, len, q->span, ret, &reach);
         if (r > 0)
-                return too_far(q, &reach);
+                return from_exporter(c, q, ret, &error) == STATUS_DONE ? STATUS_DONE
+                                                                       : too_far(q, &reach, buf_str(&error));
         if (r == -ENOMEM)
                 return ctl_rendered(r);
         return r < 0 ? ctl_fail(STATUS_FAILED, "the guard's history cannot be read: %s",

@@ -74,6 +74,31 @@ static void put_escaped(Buf *out, const char *s) {
                 }
 }
 
+/* In the old format a counter's whole name has the type. */
+static void put_head(Metrics *m, MetricType type, const char *unit, const char *help) {
+        const char *name = buf_str(&m->family), *suffix = m->classic ? types[type].suffix : "";
+
+        buf_clear(&m->head);
+        buf_printf(&m->head, "# TYPE %s%s %s\n", name, suffix, types[type].type);
+        if (unit && !m->classic)
+                buf_printf(&m->head, "# UNIT %s %s\n", name, unit);
+        buf_printf(&m->head, "# HELP %s%s ", name, suffix);
+        put_escaped(&m->head, help);
+        buf_putc(&m->head, '\n');
+}
+
+static void choose(Metrics *m, MetricType type, const char *help) {
+        _cleanup_buf_ Buf name = BUF_INIT;
+
+        m->unwanted = false;
+        if (!m->want && !m->tell)
+                return;
+        buf_printf(&name, "%s%s", buf_str(&m->family), types[type].suffix);
+        m->unwanted = m->want && !m->want(m->user, buf_str(&name));
+        if (m->tell)
+                m->tell(m->user, buf_str(&name), types[type].type, help);
+}
+
 void metrics_family(Metrics *m, const char *name, MetricType type, const char *unit, const char *help) {
         size_t n = strlen(name), k = unit ? strlen(unit) : 0;
 
@@ -82,13 +107,8 @@ void metrics_family(Metrics *m, const char *name, MetricType type, const char *u
                 invalid(m);
         buf_clear(&m->family);
         buf_puts(&m->family, name);
-        buf_clear(&m->head);
-        buf_printf(&m->head, "# TYPE %s %s\n", name, types[type].type);
-        if (unit)
-                buf_printf(&m->head, "# UNIT %s %s\n", name, unit);
-        buf_printf(&m->head, "# HELP %s ", name);
-        put_escaped(&m->head, help);
-        buf_putc(&m->head, '\n');
+        choose(m, type, help);
+        put_head(m, type, unit, help);
         m->type = type;
         m->any = false;
         if (buf_error(&m->family) < 0 || buf_error(&m->head) < 0)
@@ -128,6 +148,8 @@ void metrics_sample(Metrics *m, const MetricLabel *labels, size_t n, uint64_t va
                 invalid(m);
                 return;
         }
+        if (m->unwanted)
+                return;
         buf_clear(&m->last);
         if (!m->any)
                 buf_append(m->out, buf_str(&m->head), m->head.len);
@@ -151,11 +173,80 @@ void metrics_sample(Metrics *m, const MetricLabel *labels, size_t n, uint64_t va
 int metrics_end(Metrics *m) {
         int r = m->error;
 
-        buf_puts(m->out, "# EOF\n");
+        if (!m->classic)
+                buf_puts(m->out, "# EOF\n");
         if (buf_error(m->out) < 0)
                 r = -ENOMEM;
         buf_deinit(&m->family);
         buf_deinit(&m->head);
         buf_deinit(&m->last);
         return r;
+}
+
+/* ---- what scrapers ask for, and what containers are called ---- */
+
+/* "q=0.5" of one element of an Accept header, in thousandths. */
+static unsigned quality(const char *p, const char *end) {
+        unsigned q = 1000, digit = 100;
+
+        for (; p + 2 < end; p++) {
+                if (p[0] != 'q' || p[1] != '=')
+                        continue;
+                q = p[2] == '1' ? 1000 : 0;
+                p += 3;
+                if (p < end && *p == '.')
+                        for (p++; p < end && *p >= '0' && *p <= '9' && digit > 0; p++, digit /= 10)
+                                q += (unsigned)(*p - '0') * digit;
+                return MIN_OF(q, 1000U);
+        }
+        return q;
+}
+
+bool metrics_wants_openmetrics(const char *accept) {
+        unsigned open = 0, plain = 0;
+
+        while (accept && *accept) {
+                static const char name[] = "application/openmetrics-text";
+                const char *end = strchrnul(accept, ',');
+                unsigned q;
+
+                accept += strspn(accept, " ");
+                q = quality(accept, end);
+                if (strncmp(accept, name, strlen(name)) == 0)
+                        open = MAX_OF(open, q);
+                else if (strncmp(accept, "text/plain", strlen("text/plain")) == 0)
+                        plain = MAX_OF(plain, q);
+                accept = *end ? end + 1 : end;
+        }
+        return open > 0 && open >= plain;
+}
+
+/* Bytes of the well-formed character at s; 0: none. */
+static size_t utf8_length(const unsigned char *s) {
+        size_t n = s[0] < 0x80                    ? 1
+                   : s[0] >= 0xc2 && s[0] <= 0xdf ? 2
+                   : (s[0] & 0xf0) == 0xe0        ? 3
+                   : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
+                                                  : 0;
+
+        for (size_t i = 1; i < n; i++)
+                if ((s[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+            (s[0] == 0xf4 && s[1] > 0x8f))
+                return 0;
+        return n;
+}
+
+char *metrics_text(const char *s, size_t max) {
+        _cleanup_buf_ Buf b = BUF_INIT;
+        size_t n;
+
+        for (; *s; s += MAX_OF(n, (size_t)1)) {
+                n = utf8_length((const unsigned char *)s);
+                if (b.len + MAX_OF(n, (size_t)1) > max)
+                        break;
+                buf_append(&b, n > 0 ? s : "?", MAX_OF(n, (size_t)1));
+        }
+        return b.len == 0 && buf_error(&b) == 0 ? strdup("") : buf_steal(&b);
 }

@@ -28,6 +28,9 @@ typedef struct MetricLabel {
 } MetricLabel;
 
 #define METRIC_LABELS_MAX 8
+#define METRIC_LABEL_BYTES 256 /* see metrics_text() */
+#define METRICS_OPENMETRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+#define METRICS_CLASSIC_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 typedef struct Metrics {
         Buf *out;
@@ -36,7 +39,15 @@ typedef struct Metrics {
         Buf last; /* label values of its last sample, each with its NUL */
         MetricType type;
         bool any; /* it has a sample */
+        bool unwanted; /* it is left out */
         int error;
+        /* The caller's, after METRICS_INIT: */
+        bool classic; /* the text format that Prometheus had before (text/plain; version=0.0.4) */
+        bool (*want)(void *user,
+                     const char *name); /* false: a family is left out; name as samples have it. NULL: all */
+        void (*tell)(void *user, const char *name, const char *type,
+                     const char *help); /* each family, also one without a sample */
+        void *user;
 } Metrics;
 
 #define METRICS_INIT(to) ((Metrics){ .out = (to) })
@@ -47,3 +58,8 @@ void metrics_family(Metrics *m, const char *name, MetricType type, const char *u
 void metrics_sample(Metrics *m, const MetricLabel *labels, size_t n, uint64_t value, unsigned decimals);
 /* The last line. 0; -ENOMEM; -EINVAL: a name that is none, a unit that is not its end, something out of order or twice. */
 int metrics_end(Metrics *m);
+
+/* accept: the header's value, NULL: none. True: it takes OpenMetrics at least as gladly as text/plain. */
+bool metrics_wants_openmetrics(const char *accept);
+/* What anybody wrote, for a label: no more than max bytes, what is no UTF-8 as '?'. The caller's (free()); NULL: no memory. */
+char *metrics_text(const char *s, size_t max);

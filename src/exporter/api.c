@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * /api/v1: the guard's last answers as they came (bailiffd(8) has their schema) with the time that they are of, and what the
+ * history says: usage, events, incidents.
+ *
+ * Parameters are few and strict; what is not understood is refused with the reason rather than ignored.
+ */
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "bookmetrics.h"
+#include "settings.h"
+#include "exporter.h"
+#include "jsonget.h"
+#include "num.h"
+#include "value.h"
+
+#define API "/api/v1/"
+#define EVENTS_MAX 10000
+#define JSON_TYPE "application/json"
+#define SINCE_DEFAULT (24 * 3600 * USEC_PER_SEC)
+
+static const char text_type[] = "text/plain; charset=utf-8";
+
+static void refuse(HttpAnswer *a, unsigned status, const char *format, ...) _printf_(3, 4);
+static void refuse(HttpAnswer *a, unsigned status, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        json_t *o;
+        va_list ap;
+        char *s;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        buf_clear(&a->body);
+        a->status = status;
+        a->type = JSON_TYPE;
+        o = json_pack("{s:s}", "error", text ? text : "out of memory");
+        s = json_dumps(o, JSON_COMPACT);
+        json_decref(o);
+        if (s)
+                buf_puts(&a->body, s);
+        free(s);
+}
+
+static int append(const char *data, size_t n, void *user) {
+        buf_append(user, data, n);
+        return buf_error(user);
+}
+
+/* Takes the reference. */
+static void send_json(HttpAnswer *a, json_t *o) {
+        a->type = JSON_TYPE;
+        if (!o || json_dump_callback(o, append, &a->body, JSON_COMPACT) < 0)
+                a->body.error = -ENOMEM;
+        json_decref(o);
+}
+
+/* {"time": …, and the members of an answer that is text. */
+static void send_known(HttpAnswer *a, const Buf *text, uint64_t time) {
+        if (text->len < 2) {
+                refuse(a, 503, "the guard has not answered yet");
+                return;
+        }
+        a->type = JSON_TYPE;
+        buf_printf(&a->body, "{\"time\":%llu%s", (unsigned long long)time, text->len > 2 ? "," : "");
+        buf_append(&a->body, text->data + 1, text->len - 1);
+}
+
+static json_t *number(uint64_t v) { return json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v); }
+
+static json_t *text(const char *s) {
+        _cleanup_free_ char *good = metrics_text(s, 4096);
+
+        return json_string(good ? good : "");
+}
+
+static json_t *text_or_null(const char *s) { return s && *s ? text(s) : json_null(); }
+
+/* ---- status ---- */
+
+static void send_status(Pages *p, HttpAnswer *a) {
+        const ExporterStats *s = &p->stats;
+        HistoryDbStatus h;
+
+        history_db_get_status(p->db, &h);
+        send_json(a,
+                  json_pack("{s:O?, s:{s:o, s:b, s:o, s:o, s:o, s:o, s:{s:s, s:o, s:o, s:o, s:o, s:o, "
+                            "s:o, s:o, s:o}}}",
+                            "guard", s->connected ? p->status : NULL, "exporter", "started",
+                            number(s->started), "guard_up", (int)s->connected, "guard_seen",
+                            s->guard_seen > 0 ? number(s->guard_seen) : json_null(), "guard_error",
+                            text_or_null(s->guard_error), "clock_jumps", number(s->clock_jumps),
+                            "rounds_failed", number(s->rounds_failed), "history", "state",
+                            history_db_state_to_string(s->history), "error", text_or_null(s->history_error),
+                            "bytes", number(h.bytes), "used_bytes", number(h.used_bytes), "failed",
+                            number(h.n_failed), "set_aside", text_or_null(h.set_aside), "oldest_raw",
+                            number(h.oldest[HISTORY_RAW] * USEC_PER_SEC), "oldest_5min",
+                            number(h.oldest[HISTORY_5MIN] * USEC_PER_SEC), "oldest_1h",
+                            number(h.oldest[HISTORY_1H] * USEC_PER_SEC)));
+}
+
+/* ---- what the history says ---- */
+
+typedef struct Question {
+        uint64_t from, to; /* µs */
+        const char *tenant; /* NULL: any */
+        uint64_t id; /* incident; 0: any */
+        uint32_t max;
+        bool tenants, containers;
+} Question;
+
+static bool parse(PagesParameter parameter, const void *user, uint64_t now, HttpAnswer *a, Question *q) {
+        const char *since = parameter(user, "since"), *id = parameter(user, "incident"),
+                   *max = parameter(user, "max"), *by = parameter(user, "by");
+        usec_t span = SINCE_DEFAULT;
+
+        *q = (Question){ .to = now, .tenant = parameter(user, "tenant"), .max = 1000 };
+        if (since && (value_parse_usec(since, &span) < 0 || span == 0 || span == USEC_INFINITY)) {
+                refuse(a, 400, "since: expected a time span such as 30d");
+                return false;
+        }
+        q->from = now - MIN_OF(now, span);
+        if (id && (num_parse_u64(id, &q->id) < 0 || q->id == 0)) {
+                refuse(a, 400, "incident: expected a number");
+                return false;
+        }
+        if (max && (num_parse_u32(max, &q->max) < 0 || q->max == 0 || q->max > EVENTS_MAX)) {
+                refuse(a, 400, "max: expected a number from 1 to %d", EVENTS_MAX);
+                return false;
+        }
+        if (by && !STR_EQ(by, "tenant") && !STR_EQ(by, "container")) {
+                refuse(a, 400, "by: expected tenant or container");
+                return false;
+        }
+        q->tenants = !by || STR_EQ(by, "tenant");
+        q->containers = !by || STR_EQ(by, "container");
+        return true;
+}
+
+static void unavailable(Pages *p, HttpAnswer *a) {
+        HistoryDbStatus h;
+
+        history_db_get_status(p->db, &h);
+        refuse(a, 503, "the history cannot be read (%s)%s%s", history_db_state_to_string(h.state),
+               *h.text ? ": " : "", h.text);
+}
+
+static json_t *stats_json(const UsageRow *row) {
+        json_t *o = json_object();
+
+        for (UsageGauge g = 0; g < _USAGE_GAUGE_MAX; g++) {
+                const UsageStat *s = &row->gauges[g];
+
+                if (row->have >> g & 1)
+                        (void)json_object_set_new(o, usage_gauge_name(g),
+                                                  json_pack("{s:o, s:o, s:o, s:o}", "min", number(s->min),
+                                                            "mean", number(s->mean), "max", number(s->max),
+                                                            "p95", number(s->p95)));
+        }
+        return o;
+}
+
+static json_t *book_json(const UsageRow *row) {
+        Book b = {};
+
+        memcpy(b.v, row->counters, sizeof(row->counters));
+        b.v[BOOK_PEAK_MEMORY] = MAX_OF(row->gauges[USAGE_MEMORY_PEAK].max, row->gauges[USAGE_MEMORY].max);
+        b.v[BOOK_PEAK_MEMORY_KIND] = PEAK_SAMPLED;
+        b.v[BOOK_PEAK_SWAP] = row->gauges[USAGE_SWAP].max;
+        b.v[BOOK_PEAK_TASKS] = row->gauges[USAGE_TASKS].max;
+        return usage_book_to_json(&b);
+}
+
+static void tell_tenant(void *user, const HistoryUsage *u) {
+        (void)json_array_append_new(user,
+                                    json_pack("{s:o, s:o, s:o, s:o}", "name", text(u->cgroup.who.tenant),
+                                              "since", number(u->first * USEC_PER_SEC), "book",
+                                              book_json(&u->row), "stats", stats_json(&u->row)));
+}
+
+static void tell_container(void *user, const HistoryUsage *u) {
+        const HistoryCgroup *c = &u->cgroup;
+
+        (void)json_array_append_new(
+                user, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+                                text(c->who.name), "id", text_or_null(c->id), "tenant", text(c->who.tenant),
+                                "cgroup", text(c->who.cgroup), "cgroup_id", number(c->who.cgroup_id),
+                                "engine", text_or_null(c->engine), "image", text_or_null(c->image), "since",
+                                number(u->first * USEC_PER_SEC), "ended",
+                                c->ended > 0 ? number(c->ended) : json_null(), "end", text_or_null(c->end),
+                                "book", book_json(&u->row), "stats", stats_json(&u->row)));
+}
+
+static void send_usage(Pages *p, const Question *q, HttpAnswer *a) {
+        uint64_t from = q->from / USEC_PER_SEC, to = q->to / USEC_PER_SEC, first = 0, begin;
+        json_t *tenants = json_array(), *containers = json_array(), *o;
+        int r = 0;
+
+        if (q->tenants)
+                r = history_db_usage(p->db, HISTORY_OF_TENANT, from, to, tell_tenant, tenants, &first);
+        begin = first;
+        if (r == 0 && q->containers) {
+                r = history_db_usage(p->db, HISTORY_OF_CGROUP, from, to, tell_container, containers, &first);
+                begin = begin == 0 ? first : first == 0 ? begin : MIN_OF(begin, first);
+        }
+        if (r != 0) {
+                json_decref(tenants);
+                json_decref(containers);
+                if (r < 0)
+                        a->body.error = r;
+                else
+                        unavailable(p, a);
+                return;
+        }
+        o = json_pack("{s:o, s:o, s:o, s:o}", "time", number(q->to), "from", number(begin * USEC_PER_SEC),
+                      "to", number(q->to), "asked", number(q->to - q->from));
+        if (q->tenants)
+                (void)json_object_set(o, "tenants", tenants);
+        if (q->containers)
+                (void)json_object_set(o, "containers", containers);
+        json_decref(tenants);
+        json_decref(containers);
+        send_json(a, o);
+}
+
+static void tell_json(void *user, const char *json) {
+        Buf *out = user;
+
+        if (buf_str(out)[MAX_OF(out->len, (size_t)1) - 1] != '[')
+                buf_putc(out, ',');
+        buf_puts(out, json);
+}
+
+static void send_words(Pages *p, const Question *q, bool incidents, HttpAnswer *a) {
+        int r;
+
+        a->type = JSON_TYPE;
+        buf_printf(&a->body, "{\"time\":%llu,\"%s\":[", (unsigned long long)q->to,
+                   incidents ? "incidents" : "events");
+        if (buf_error(&a->body) < 0)
+                return;
+        r = incidents
+                    ? history_db_incidents(p->db, q->from, q->to, q->tenant, q->id, q->max, tell_json,
+                                           &a->body)
+                    : history_db_events(p->db, q->from, q->to, q->tenant, q->id, q->max, tell_json, &a->body);
+        if (r > 0) {
+                unavailable(p, a);
+                return;
+        }
+        buf_puts(&a->body, "]}");
+}
+
+void pages_api(Pages *p, const char *what, PagesParameter parameter, const void *user, HttpAnswer *a,
+               uint64_t now) {
+        Question q;
+
+        if (STR_EQ(what, "status"))
+                send_status(p, a);
+        else if (STR_EQ(what, "tenants"))
+                send_known(a, &p->tenants_text, p->details_at);
+        else if (STR_EQ(what, "containers"))
+                send_known(a, &p->containers_text, p->details_at);
+        else if (STR_EQ(what, "usage") || STR_EQ(what, "events") || STR_EQ(what, "incidents")) {
+                if (!parse(parameter, user, now, a, &q))
+                        return;
+                if (STR_EQ(what, "usage"))
+                        send_usage(p, &q, a);
+                else
+                        send_words(p, &q, STR_EQ(what, "incidents"), a);
+        } else
+                refuse(a, 404, "expected one of status, tenants, containers, usage, events, incidents");
+}
+
+static void send_metrics(Pages *p, const char *accept, HttpAnswer *a) {
+        bool open = metrics_wants_openmetrics(accept);
+        int r = pages_metrics(p, !open, &a->body);
+
+        a->type = open ? METRICS_OPENMETRICS_TYPE : METRICS_CLASSIC_TYPE;
+        if (r >= 0)
+                return;
+        buf_clear(&a->body);
+        a->status = r == -ENOMEM ? 503 : 500;
+}
+
+static const char *of_request(const void *user, const char *name) {
+        return http_request_parameter(user, name);
+}
+
+static void answer(Pages *p, const HttpRequest *r, HttpAnswer *a, uint64_t now) {
+        if (STR_EQ(r->path, "/metrics"))
+                send_metrics(p, r->accept, a);
+        else if (r->kind == HTTP_LOOPBACK)
+                refuse(a, 404, "without TLS there is only /metrics here; the rest is at the unix socket");
+        else if (STR_EQ(r->path, "/")) {
+                a->type = text_type;
+                buf_puts(&a->body, "/metrics\n/api/v1/status\n/api/v1/tenants\n/api/v1/containers\n"
+                                   "/api/v1/usage?since=30d&by=tenant\n/api/v1/events?since=1d\n"
+                                   "/api/v1/incidents?since=30d\n");
+        } else if (strncmp(r->path, API, strlen(API)) == 0)
+                pages_api(p, r->path + strlen(API), of_request, r, a, now);
+        else
+                refuse(a, 404, "there is no such page");
+}
+
+void pages_answer(Pages *p, const HttpRequest *r, HttpAnswer *a, uint64_t now) {
+        answer(p, r, a, now);
+        p->stats.requests++;
+        p->stats.refused += a->status >= 400;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The page of metrics, made of what is in memory: no question is asked for a scrape. The guard's own numbers and the tenants' totals
+ * are those of its last answer; where it does not answer, `bailiff_exporter_guard_up` says so, and containers are as they were seen
+ * last (container_last_seen).
+ */
+
+#include <stdio.h>
+
+#include "bookmetrics.h"
+#include "cgroupmetrics.h"
+#include "exporter.h"
+#include "jsonget.h"
+
+/* Paths into what exporter_json() makes, in the order of names. */
+static const MetricOfStatus of_exporter[] = {
+        { "clock_jumps", "bailiff_exporter_clock_jumps", METRIC_COUNTER, NULL, 0,
+          "Times that the clock of this host was set by more than five seconds." },
+        { "cpu_usec", "bailiff_exporter_cpu_seconds", METRIC_COUNTER, "seconds", 6,
+          "CPU time that the exporter used." },
+        { "guard_seen", "bailiff_exporter_guard_last_answer_timestamp_seconds", METRIC_GAUGE, "seconds", 6,
+          "When the guard answered last." },
+        { "guard_up", "bailiff_exporter_guard_up", METRIC_GAUGE, NULL, 0, "1: the guard answers." },
+        { "history.set_aside", "bailiff_exporter_history_damaged_files", METRIC_COUNTER, NULL, 0,
+          "Damaged files of the history that were set aside." },
+        { "history.failed", "bailiff_exporter_history_failures", METRIC_COUNTER, NULL, 0,
+          "Writes to the history that failed." },
+        { "history.ok", "bailiff_exporter_history_ok", METRIC_GAUGE, NULL, 0, "1: the history is written." },
+        { "history.bytes", "bailiff_exporter_history_size_bytes", METRIC_GAUGE, "bytes", 0,
+          "Size of the history's file." },
+        { "requests", "bailiff_exporter_http_requests", METRIC_COUNTER, NULL, 0, "HTTP requests answered." },
+        { "refused", "bailiff_exporter_http_requests_refused", METRIC_COUNTER, NULL, 0,
+          "Those of them that were refused." },
+        { "rss_bytes", "bailiff_exporter_resident_memory_bytes", METRIC_GAUGE, "bytes", 0,
+          "Memory of the exporter's process." },
+        { "rounds", "bailiff_exporter_rounds", METRIC_COUNTER, NULL, 0, "Times that the guard was asked." },
+        { "rounds_failed", "bailiff_exporter_rounds_failed", METRIC_COUNTER, NULL, 0,
+          "Those of them that it did not answer." },
+        { "rounds_skipped", "bailiff_exporter_rounds_skipped", METRIC_COUNTER, NULL, 0,
+          "Times that it still answered the round before." },
+};
+
+static json_t *number(uint64_t v) { return json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v); }
+
+static json_t *exporter_json(const Pages *p) {
+        const ExporterStats *s = &p->stats;
+        HistoryDbStatus h = {};
+
+        if (p->db)
+                history_db_get_status(p->db, &h);
+        return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:o, s:o, s:o}}",
+                         "clock_jumps", number(s->clock_jumps), "cpu_usec", number(s->cpu_usec), "guard_seen",
+                         s->guard_seen > 0 ? number(s->guard_seen) : json_null(), "guard_up",
+                         (int)s->connected, "requests", number(s->requests), "refused", number(s->refused),
+                         "rss_bytes", number(s->rss_bytes), "rounds", number(s->rounds), "rounds_failed",
+                         number(s->rounds_failed), "rounds_skipped", number(s->rounds_skipped), "history",
+                         "ok", (int)(s->history == HISTORY_DB_WELL), "bytes", number(h.bytes), "failed",
+                         number(h.n_failed), "set_aside", number(h.n_set_aside));
+}
+
+/* ---- tenants, as they are now ---- */
+
+static const struct {
+        const char *name, *unit, *help;
+        size_t offset;
+} of_tenants[] = {
+        { "bailiff_tenant_usage_containers", NULL, "Containers that run.",
+          offsetof(TenantState, containers) },
+        { "bailiff_tenant_usage_memory_bytes", "bytes", "Memory used now.", offsetof(TenantState, memory) },
+        { "bailiff_tenant_usage_swap_bytes", "bytes", "Swap used now.", offsetof(TenantState, swap) },
+        { "bailiff_tenant_usage_tasks", NULL, "Tasks now.", offsetof(TenantState, tasks) },
+        { "bailiff_tenant_usage_working_set_bytes", "bytes", "Memory used now, less idle file pages.",
+          offsetof(TenantState, working_set) },
+};
+
+static int by_tenant_name(const void *a, const void *b) {
+        return strcmp((*(TenantState *const *)a)->name, (*(TenantState *const *)b)->name);
+}
+
+static int put_tenants(Metrics *m, const Pages *p, const char *label) {
+        size_t n = 0, i = 0, all = p->collect ? p->collect->tenants.n : 0;
+        _cleanup_free_ TenantState **list = calloc(all + 1, sizeof(*list));
+        TenantState *t;
+
+        if (!list)
+                return -ENOMEM;
+        while (p->collect && n < all && (t = map_next(&p->collect->tenants, &i)))
+                list[n++] = t;
+        qsort(list, n, sizeof(*list), by_tenant_name);
+        for (size_t f = 0; f < ARRAY_SIZE(of_tenants); f++) {
+                metrics_family(m, of_tenants[f].name, METRIC_GAUGE, of_tenants[f].unit, of_tenants[f].help);
+                for (size_t k = 0; k < n; k++)
+                        metrics_sample(m, (MetricLabel[]){ { label, list[k]->name } }, 1,
+                                       *(const uint64_t *)((const char *)list[k] + of_tenants[f].offset), 0);
+        }
+        return 0;
+}
+
+static int by_json_name(const void *a, const void *b) {
+        return strcmp(json_text(*(const json_t *const *)a, "name"),
+                      json_text(*(const json_t *const *)b, "name"));
+}
+
+static const char *word(const json_t *o, const char *key) {
+        const char *s = json_text(o, key);
+
+        return s ? s : "";
+}
+
+static int put_tenants_info(Metrics *m, const json_t *tenants, const char *label) {
+        _cleanup_free_ const json_t **list = calloc(json_array_size(tenants) + 1, sizeof(*list));
+        const json_t *o;
+        size_t i, n = 0;
+
+        if (!list)
+                return -ENOMEM;
+        metrics_family(m, "bailiff_tenants_info", METRIC_GAUGE, NULL,
+                       "Tenants: the mode in force, the plan, how exactly the sum is held.");
+        json_array_foreach(tenants, i, o) if (json_text(o, "name")) list[n++] = o;
+        qsort(list, n, sizeof(*list), by_json_name);
+        for (size_t k = 0; k < n; k++)
+                metrics_sample(m,
+                               (MetricLabel[]){ { label, word(list[k], "name") },
+                                                { "mode", word(list[k], "mode") },
+                                                { "plan", word(list[k], "plan") },
+                                                { "sum", word(list[k], "sum") } },
+                               4, 1, 0);
+        return 0;
+}
+
+/* ---- containers ---- */
+
+bool pages_find_cadvisor(const json_t *status, const json_t *containers) {
+        const json_t *o;
+        size_t i;
+
+        json_array_foreach(json_member(status, "rivals"), i, o) {
+                const char *s = json_string_value(o);
+
+                if (s && (strstr(s, "kubelet") || strstr(s, "cadvisor")))
+                        return true;
+        }
+        json_array_foreach(containers, i, o) {
+                if (strstr(word(o, "image"), "cadvisor") || strstr(word(o, "name"), "cadvisor"))
+                        return true;
+        }
+        return false;
+}
+
+typedef struct Containers {
+        CgroupSeries *series;
+        size_t n;
+} Containers;
+
+static void containers_deinit(Containers *c) {
+        for (size_t i = 0; i < c->n; i++) {
+                free((char *)c->series[i].id);
+                free((char *)c->series[i].name);
+                free((char *)c->series[i].image);
+                free((char *)c->series[i].tenant);
+        }
+        free(c->series);
+}
+
+#define ID_BYTES 1024 /* a path, by which series are told apart */
+
+static int gather(const Pages *p, Containers *c) {
+        size_t i = 0;
+        Subject *s;
+
+        if (!p->collect || !p->config->containers)
+                return 0;
+        c->series = calloc(p->collect->by_cgroup.n + 1, sizeof(*c->series));
+        if (!c->series)
+                return -ENOMEM;
+        while ((s = map_next(&p->collect->by_cgroup, &i))) {
+                CgroupSeries *to = &c->series[c->n];
+
+                if (s->kind != HISTORY_CONTAINER || s->gone || s->tally.last_at == 0 || !s->cgroup)
+                        continue;
+                *to = (CgroupSeries){ .id = metrics_text(s->cgroup, ID_BYTES),
+                                      .name = metrics_text(s->name ? s->name : "", METRIC_LABEL_BYTES),
+                                      .image = metrics_text(s->image ? s->image : "", METRIC_LABEL_BYTES),
+                                      .tenant = metrics_text(s->tenant ? s->tenant : "", METRIC_LABEL_BYTES),
+                                      .since = s->since,
+                                      .seen = s->tally.last_at,
+                                      .sample = &s->tally.last };
+                c->n++;
+                if (!to->id || !to->name || !to->image || !to->tenant)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* ---- the page ---- */
+
+static bool own_names(const Pages *p) {
+        return p->config->cadvisor_names == CADVISOR_NO ||
+               (p->config->cadvisor_names == CADVISOR_AUTO && p->foreign_cadvisor);
+}
+
+/* Families ascend: bailiff_container_, bailiff_exporter_, bailiff_guard_, bailiff_tenant_, bailiff_tenants_, container_. */
+static int put_page(const Pages *p, Metrics *m, const CgroupSeries *series, size_t n) {
+        const char *label = p->config->tenant_label;
+        json_t *own = exporter_json(p);
+        const MetricOfStatus *of_guard;
+        size_t n_guard;
+        int r;
+
+        metrics_cgroups(m, series, n, label, own_names(p));
+        metrics_status(m, of_exporter, ARRAY_SIZE(of_exporter), own);
+        of_guard = metrics_of_guard(&n_guard);
+        metrics_status(m, of_guard, n_guard, p->stats.connected ? p->status : NULL);
+        r = metrics_books(m, p->usage, BOOKS_OF_TENANTS, label);
+        if (r >= 0)
+                r = put_tenants(m, p, label);
+        if (r >= 0)
+                r = put_tenants_info(m, p->tenants, label);
+        if (!own_names(p))
+                metrics_cadvisor(m, series, n, label);
+        json_decref(own);
+        return r;
+}
+
+static bool want(void *user, const char *name) { return config_wants(((const Pages *)user)->config, name); }
+
+int pages_metrics(const Pages *p, bool classic, Buf *out) {
+        _cleanup_(containers_deinit) Containers c = {};
+        Metrics m = METRICS_INIT(out);
+        size_t n;
+        int r = gather(p, &c), k;
+
+        if (r < 0)
+                return r;
+        m.classic = classic;
+        m.want = want;
+        m.user = (void *)(uintptr_t)p;
+        n = c.n;
+        if (n > 0) {
+                /* Sorted in a copy: what is left out there is freed all the same. */
+                _cleanup_free_ CgroupSeries *sorted = malloc(n * sizeof(*sorted));
+
+                if (!sorted)
+                        return -ENOMEM;
+                memcpy(sorted, c.series, n * sizeof(*sorted));
+                r = put_page(p, &m, sorted, cgroup_series_sort(sorted, n));
+        } else
+                r = put_page(p, &m, NULL, 0);
+        k = metrics_end(&m);
+        return r < 0 ? r : k;
+}
+
+static void tell(void *user, const char *name, const char *type, const char *help) {
+        buf_printf(user, "%s\t%s\t%s\n", name, type, help);
+}
+
+int pages_list_metrics(Buf *out) {
+        char label[] = "tenant";
+        Config config = { .tenant_label = label };
+        const Pages p = { .config = &config };
+        _cleanup_buf_ Buf page = BUF_INIT;
+        int r = 0;
+
+        for (int own = 0; own < 2 && r >= 0; own++) {
+                Metrics m = METRICS_INIT(&page);
+                int k;
+
+                config.cadvisor_names = own ? CADVISOR_YES : CADVISOR_NO;
+                m.tell = tell;
+                m.user = out;
+                r = put_page(&p, &m, NULL, 0);
+                k = metrics_end(&m);
+                r = r < 0 ? r : k;
+        }
+        return r < 0 ? r : buf_error(out);
+}

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * One thread, one loop: a round of questions every ten seconds, upkeep of the history after each, and HTTP in between. The guard
+ * does not notice whether any of it works: it answers when it is asked, and nobody is asked twice at once.
+ *
+ * What goes wrong and stays wrong is logged once, when it begins, and once when it is over; bailiff_exporter_… and
+ * /api/v1/status have it all the time.
+ */
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "exporter.h"
+#include "fdio.h"
+#include "guardlink.h"
+#include "jsonget.h"
+#include "num.h"
+#include "run.h"
+
+#define ROUND_USEC (10 * USEC_PER_SEC)
+#define DETAILS_USEC (60 * USEC_PER_SEC)
+#define JUMP_USEC (5 * USEC_PER_SEC) /* that the clock may be off what went by before it was set */
+#define TRUST_USEC (600 * USEC_PER_SEC) /* without a jump, before anything is given up for its age */
+#define SERVERS_MAX (CONFIG_LISTEN_MAX + 4)
+#define PEM_MAX (1 << 20)
+
+typedef struct Serving {
+        struct Run *run;
+        HttpServer *server;
+        sd_event_source *io, *timer;
+} Serving;
+
+typedef struct Run {
+        const RunOptions *o;
+        sd_event *event;
+        sd_event_source *round;
+        GuardLink *link;
+        Pages pages;
+        Serving servings[SERVERS_MAX];
+        size_t n_servings;
+        char *certificate, *key, *client_ca; /* texts */
+        uint64_t events_next, policy_loaded; /* of the guard */
+        bool want_incidents, want_policy; /* the last ones could not be written */
+        uint64_t offset; /* realtime − time since boot */
+        usec_t jumped, details_asked; /* monotonic */
+        uint64_t told_aside, told_failed;
+} Run;
+
+void run_log(int priority, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        if (getenv("JOURNAL_STREAM"))
+                (void)fprintf(stderr, "<%d>%s\n", priority, text ? text : "out of memory");
+        else
+                (void)fprintf(stderr, "bailiff-exporter: %s\n", text ? text : "out of memory");
+}
+
+static uint64_t read_clock(clockid_t id) {
+        struct timespec ts;
+
+        (void)clock_gettime(id, &ts);
+        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t realtime(void) { return read_clock(CLOCK_REALTIME); }
+static usec_t monotonic(void) { return read_clock(CLOCK_MONOTONIC); }
+
+/* ---- answers ---- */
+
+static void keep_text(Buf *to, const Buf *data) {
+        buf_deinit(to);
+        buf_append(to, data->data, data->len);
+        if (buf_error(to) < 0)
+                buf_deinit(to);
+}
+
+static void keep_json(json_t **to, json_t *j) {
+        json_decref(*to);
+        *to = j;
+}
+
+static void take_stream(Run *r, const Buf *data) {
+        Collect *c = r->pages.collect;
+        int k = collect_stream(c, data->data, data->len, realtime());
+
+        if (k < 0)
+                run_log(LOG_WARNING, "the guard's history cannot be read: %s",
+                        k == -EPROTONOSUPPORT ? "it is of a later version" : strerror(-k));
+        guardlink_set_stream(r->link, history_reader_instance(c->reader), history_reader_cursor(c->reader));
+        if (c->wants_details)
+                guardlink_add(r->link, UINT32_C(1) << ASK_CONTAINERS);
+}
+
+static void take_status(Run *r, json_t *status) {
+        uint64_t loaded = json_number(json_member(status, "policy"), "loaded");
+
+        if (loaded != r->policy_loaded || r->want_policy)
+                guardlink_add(r->link, UINT32_C(1) << ASK_POLICY | UINT32_C(1) << ASK_TENANTS);
+        r->policy_loaded = loaded;
+        keep_json(&r->pages.status, json_incref(status));
+}
+
+/* Ids begin anew where a guard lost them; then all that it has is asked for. */
+static void take_events(Run *r, const json_t *j) {
+        const json_t *events = json_member(j, "events");
+        uint64_t next = json_number(j, "next");
+
+        if (next < r->events_next) {
+                r->events_next = 0;
+                guardlink_set_events(r->link, 0);
+                return;
+        }
+        if (json_array_size(events) > 0)
+                guardlink_add(r->link, UINT32_C(1) << ASK_INCIDENTS);
+        if (collect_events(r->pages.collect, events) != 0)
+                return;
+        r->events_next = next;
+        guardlink_set_events(r->link, next);
+}
+
+static void take_incidents(Run *r, const json_t *j) {
+        r->want_incidents = collect_incidents(r->pages.collect, json_member(j, "incidents")) != 0;
+}
+
+static void take_containers(Run *r, const json_t *j) {
+        collect_details(r->pages.collect, json_member(j, "containers"));
+        r->pages.foreign_cadvisor = pages_find_cadvisor(r->pages.status, json_member(j, "containers"));
+        r->pages.details_at = realtime();
+        r->details_asked = monotonic();
+}
+
+static void take_json(Run *r, GuardQuestion q, json_t *j, const Buf *data) {
+        switch (q) {
+        case ASK_USAGE:
+                if (collect_usage(r->pages.collect, j, realtime()) < 0)
+                        run_log(LOG_ERR, "out of memory");
+                keep_json(&r->pages.usage, json_incref(j));
+                break;
+        case ASK_STATUS:
+                take_status(r, j);
+                break;
+        case ASK_EVENTS:
+                take_events(r, j);
+                break;
+        case ASK_INCIDENTS:
+                take_incidents(r, j);
+                break;
+        case ASK_CONTAINERS:
+                take_containers(r, j);
+                keep_text(&r->pages.containers_text, data);
+                break;
+        case ASK_TENANTS:
+                keep_text(&r->pages.tenants_text, data);
+                keep_json(&r->pages.tenants, json_incref(json_object_get(j, "tenants")));
+                break;
+        case ASK_POLICY:
+                r->want_policy = collect_policy(r->pages.collect, j, realtime()) != 0;
+                break;
+        default:
+                break;
+        }
+}
+
+static void answered(void *user, GuardQuestion q, const Buf *data, const char *error) {
+        Run *r = user;
+        ExporterStats *s = &r->pages.stats;
+        json_t *j;
+
+        if (!data) {
+                if (s->connected || !*s->guard_error)
+                        run_log(LOG_NOTICE, "the guard does not answer: %s; asking again every %llu s", error,
+                                (unsigned long long)(ROUND_USEC / USEC_PER_SEC));
+                s->connected = false;
+                s->rounds_failed++;
+                (void)snprintf(s->guard_error, sizeof(s->guard_error), "%s", error);
+                return;
+        }
+        if (!s->connected)
+                run_log(LOG_INFO, "the guard answers");
+        s->connected = true;
+        s->guard_error[0] = '\0';
+        s->guard_seen = realtime();
+        if (q == ASK_STREAM) {
+                take_stream(r, data);
+                return;
+        }
+        j = json_loadb(buf_str(data), data->len, 0, NULL);
+        if (j)
+                take_json(r, q, j, data);
+        else
+                run_log(LOG_WARNING, "an answer of the guard is no JSON, or there is no memory for it");
+        json_decref(j);
+}
+
+/* ---- rounds ---- */
+
+/* What failed in a round holds for all of it, though a smaller transaction may have found room after it. */
+static void tell_history(Run *r) {
+        ExporterStats *s = &r->pages.stats;
+        HistoryDbState before = s->history;
+        HistoryDbStatus h;
+
+        history_db_get_status(r->pages.db, &h);
+        if (h.n_set_aside > r->told_aside)
+                run_log(LOG_ERR, "the history was damaged: it was set aside as %s, and a new one begun",
+                        h.set_aside);
+        r->told_aside = h.n_set_aside;
+        s->history = h.n_failed > r->told_failed ? h.failed_state : HISTORY_DB_WELL;
+        (void)snprintf(s->history_error, sizeof(s->history_error), "%s", s->history ? h.failed_text : "");
+        r->told_failed = h.n_failed;
+        if (s->history == before)
+                return;
+        if (s->history == HISTORY_DB_WELL)
+                run_log(LOG_NOTICE, "the history is written again");
+        else
+                run_log(LOG_ERR, "the history is not written (%s): %s; serving goes on, trying again",
+                        history_db_state_to_string(s->history), s->history_error);
+}
+
+static void look_at_clock(Run *r, usec_t now) {
+        /* A suspended host is no clock that was set. */
+        uint64_t offset = realtime() - read_clock(CLOCK_BOOTTIME),
+                 off = offset > r->offset ? offset - r->offset : r->offset - offset;
+
+        if (off > JUMP_USEC && r->offset > 0) {
+                run_log(LOG_NOTICE,
+                        "the clock of this host was set %s by %llu s: the history goes on at the new time",
+                        offset > r->offset ? "forward" : "back", (unsigned long long)(off / USEC_PER_SEC));
+                r->pages.stats.clock_jumps++;
+                r->jumped = now;
+        }
+        r->offset = offset;
+}
+
+static void look_at_self(Run *r) {
+        struct rusage u;
+        char text[64];
+        const char *p;
+        uint64_t pages;
+
+        if (getrusage(RUSAGE_SELF, &u) == 0)
+                r->pages.stats.cpu_usec = (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * USEC_PER_SEC +
+                                          (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+        if (fd_read_at(AT_FDCWD, "/proc/self/statm", text, sizeof(text)) > 0 && (p = strchr(text, ' ')) &&
+            (p++, num_scan_u64(&p, text + strlen(text), &pages) >= 0))
+                r->pages.stats.rss_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void round_over(void *user) {
+        Run *r = user;
+        usec_t now = monotonic();
+
+        /* Also with nothing to write: it is opened, and what was wrong with it may be over. */
+        (void)history_db_begin(r->pages.db);
+        (void)history_db_commit(r->pages.db);
+        (void)history_db_maintain(r->pages.db, realtime() / USEC_PER_SEC, now - r->jumped > TRUST_USEC);
+        tell_history(r);
+        look_at_self(r);
+        (void)sd_notify(false, "WATCHDOG=1");
+}
+
+static int on_round(sd_event_source *s, uint64_t at, void *user) {
+        uint32_t questions = UINT32_C(1) << ASK_STREAM | UINT32_C(1) << ASK_USAGE |
+                             UINT32_C(1) << ASK_STATUS | UINT32_C(1) << ASK_EVENTS;
+        usec_t now = monotonic();
+        Run *r = user;
+
+        (void)sd_event_source_set_time(s, MAX_OF(at + ROUND_USEC, now + USEC_PER_SEC));
+        look_at_clock(r, now);
+        if (r->details_asked == 0 || now - r->details_asked > DETAILS_USEC)
+                questions |= UINT32_C(1) << ASK_CONTAINERS | UINT32_C(1) << ASK_TENANTS |
+                             UINT32_C(1) << ASK_INCIDENTS;
+        if (r->want_incidents)
+                questions |= UINT32_C(1) << ASK_INCIDENTS;
+        if (guardlink_ask(r->link, questions) < 0)
+                r->pages.stats.rounds_skipped++;
+        else
+                r->pages.stats.rounds++;
+        (void)sd_notify(false, "WATCHDOG=1");
+        return 0;
+}
+
+/* ---- HTTP ---- */
+
+static void serve(Serving *v) {
+        usec_t again;
+
+        http_server_run(v->server, monotonic(), &again);
+        if (again == USEC_INFINITY) {
+                (void)sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
+                return;
+        }
+        (void)sd_event_source_set_time(v->timer, again);
+        (void)sd_event_source_set_enabled(v->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_io(sd_event_source *s, int fd, uint32_t events, void *user) {
+        (void)s;
+        (void)fd;
+        (void)events;
+        serve(user);
+        return 0;
+}
+
+static int on_timer(sd_event_source *s, uint64_t at, void *user) {
+        (void)s;
+        (void)at;
+        serve(user);
+        return 0;
+}
+
+static void handle(void *user, const HttpRequest *request, HttpAnswer *a) {
+        Run *r = user;
+
+        look_at_self(r);
+        pages_answer(&r->pages, request, a, realtime());
+}
+
+/* Takes fd. */
+static int add_server(Run *r, int fd, HttpKind kind, uint16_t port) {
+        const Config *c = r->o->config;
+        HttpOptions o = {
+                .fd = fd,
+                .kind = kind,
+                .port = port,
+                .connections_max = (unsigned)c->connections_max,
+                .connections_max_per_address =
+                        kind == HTTP_UNIX ? 0 : (unsigned)c->connections_max_per_address,
+                .handle = handle,
+                .user = r,
+        };
+        Serving *v = &r->servings[r->n_servings];
+        int k;
+
+        if (r->n_servings == SERVERS_MAX)
+                return fd_close(fd), -E2BIG;
+        if (kind == HTTP_TLS) {
+                o.certificate = r->certificate;
+                o.key = r->key;
+                o.client_ca = r->client_ca;
+        }
+        k = http_server_new(&o, &v->server);
+        if (k < 0)
+                return k;
+        v->run = r;
+        r->n_servings++;
+        k = sd_event_add_io(r->event, &v->io, http_server_fd(v->server), EPOLLIN, on_io, v);
+        if (k >= 0)
+                k = sd_event_add_time(r->event, &v->timer, CLOCK_MONOTONIC, monotonic(), 10 * USEC_PER_MSEC,
+                                      on_timer, v);
+        return k;
+}
+
+static int read_pem(const char *path, const char *key, char **ret) {
+        size_t len;
+        int r = fd_read_regular_at(AT_FDCWD, path, PEM_MAX, ret, &len, NULL, NULL);
+
+        if (r < 0)
+                run_log(LOG_ERR, "%s=%s: %s", key, path,
+                        r == -ELOOP ? "a symbolic link, expected a file" : strerror(-r));
+        return r;
+}
+
+static int read_pems(Run *r) {
+        const Config *c = r->o->config;
+        int k = 0;
+
+        if (c->certificate)
+                k = read_pem(c->certificate, "Certificate", &r->certificate);
+        if (k >= 0 && c->key)
+                k = read_pem(c->key, "Key", &r->key);
+        if (k >= 0 && c->client_ca)
+                k = read_pem(c->client_ca, "ClientCA", &r->client_ca);
+        return k;
+}
+
+static const char *address_text(const HttpAddress *a, char buf[static 80]) {
+        (void)snprintf(buf, 80, "port %u%s", a->port, a->loopback ? " of the loopback address" : "");
+        return buf;
+}
+
+/* config_parse() has seen to it that nothing but loopback is without TLS. */
+static int listen_tcp(Run *r) {
+        const Config *c = r->o->config;
+        int k = read_pems(r);
+
+        for (size_t i = 0; i < c->n_listen && k >= 0; i++) {
+                int fd = http_address_listen(&c->listen[i]);
+                char text[80];
+
+                if (fd < 0) {
+                        run_log(LOG_ERR, "cannot listen at %s: %s", address_text(&c->listen[i], text),
+                                strerror(-fd));
+                        return fd;
+                }
+                k = add_server(r, fd, r->certificate ? HTTP_TLS : HTTP_LOOPBACK, c->listen[i].port);
+                if (k == -EINVAL)
+                        run_log(LOG_ERR, "Certificate=, Key= or ClientCA= is not what it should be: expected "
+                                         "PEM, and a "
+                                         "key that fits the certificate");
+                else if (k < 0)
+                        run_log(LOG_ERR, "cannot serve at %s: %s", address_text(&c->listen[i], text),
+                                strerror(-k));
+        }
+        return k;
+}
+
+static int make_socket(const char *path) {
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        _cleanup_fd_ int fd = -1;
+
+        if (strlen(path) >= sizeof(a.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(a.sun_path, path, strlen(path) + 1);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        (void)unlink(path);
+        if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || chmod(path, 0660) < 0 || listen(fd, 64) < 0)
+                return -errno;
+        return steal_fd(&fd);
+}
+
+static int listen_unix(Run *r) {
+        int n = sd_listen_fds(true), k = 0;
+
+        if (n < 0)
+                return n;
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n && k >= 0; fd++) {
+                if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0) {
+                        run_log(LOG_ERR,
+                                "systemd passed a socket that is no listening unix socket; addresses are "
+                                "Listen= in exporter.conf, where TLS is seen to");
+                        return -EINVAL;
+                }
+                (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+                k = add_server(r, fd, HTTP_UNIX, 0);
+        }
+        if (n == 0 && r->o->socket) {
+                k = make_socket(r->o->socket);
+                if (k < 0) {
+                        run_log(LOG_ERR, "cannot listen at %s: %s", r->o->socket, strerror(-k));
+                        return k;
+                }
+                k = add_server(r, k, HTTP_UNIX, 0);
+        }
+        return k;
+}
+
+/* ---- all of it ---- */
+
+static void run_deinit(Run *r) {
+        for (size_t i = 0; i < r->n_servings; i++) {
+                sd_event_source_disable_unref(r->servings[i].io);
+                sd_event_source_disable_unref(r->servings[i].timer);
+                http_server_free(r->servings[i].server);
+        }
+        sd_event_source_disable_unref(r->round);
+        guardlink_free(r->link);
+        collect_free(r->pages.collect);
+        history_db_free(r->pages.db);
+        buf_deinit(&r->pages.tenants_text);
+        buf_deinit(&r->pages.containers_text);
+        json_decref(r->pages.status);
+        json_decref(r->pages.usage);
+        json_decref(r->pages.tenants);
+        free(r->certificate);
+        free(r->key);
+        free(r->client_ca);
+        sd_event_unref(r->event);
+}
+
+/* 64 bits of the boot id are enough to tell boots apart. */
+static uint64_t read_boot(void) {
+        uint64_t v = 0;
+        char text[64];
+
+        if (fd_read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", text, sizeof(text)) < 36)
+                return 0;
+        for (size_t i = 0, n = 0; text[i] && n < 15; i++) {
+                const char *digit = strchr("0123456789abcdef", text[i]);
+
+                if (!digit)
+                        continue;
+                v = v << 4 | (uint64_t)(digit - "0123456789abcdef");
+                n++;
+        }
+        return v;
+}
+
+static int start(Run *r, const char *path) {
+        const Config *c = r->o->config;
+        const HistoryDbOptions db = {
+                .path = path,
+                .keep_sec = { c->keep_raw_sec, c->keep_5min_sec, c->keep_1h_sec },
+                .max_bytes = c->history_max_bytes,
+                .boot = read_boot(),
+        };
+        const GuardLinkOptions link = { r->event, answered, round_over, r };
+        int k = history_db_new(&db, &r->pages.db);
+
+        if (k >= 0)
+                k = collect_new(r->pages.db, &r->pages.collect);
+        if (k >= 0)
+                k = guardlink_new(&link, &r->link);
+        if (k >= 0)
+                k = listen_unix(r);
+        if (k >= 0)
+                k = listen_tcp(r);
+        if (k >= 0)
+                k = sd_event_add_time(r->event, &r->round, CLOCK_MONOTONIC, monotonic(), USEC_PER_MSEC,
+                                      on_round, r);
+        if (k >= 0)
+                k = sd_event_source_set_enabled(r->round, SD_EVENT_ON);
+        return k;
+}
+
+int run(const RunOptions *o) {
+        _cleanup_(run_deinit) Run r = { .o = o, .pages = { .config = o->config }, .jumped = 0 };
+        _cleanup_free_ char *path = NULL;
+        sigset_t mask;
+        int k;
+
+        (void)sigemptyset(&mask);
+        (void)sigaddset(&mask, SIGTERM);
+        (void)sigaddset(&mask, SIGINT);
+        (void)sigprocmask(SIG_BLOCK, &mask, NULL);
+        (void)signal(SIGPIPE, SIG_IGN);
+        r.pages.stats.started = realtime();
+        r.jumped = monotonic();
+        if (asprintf(&path, "%s/history.db", o->state_dir) < 0)
+                return -ENOMEM;
+        k = sd_event_default(&r.event);
+        if (k >= 0)
+                k = sd_event_add_signal(r.event, NULL, SIGTERM, NULL, NULL);
+        if (k >= 0)
+                k = sd_event_add_signal(r.event, NULL, SIGINT, NULL, NULL);
+        if (k >= 0)
+                k = start(&r, path);
+        if (k < 0)
+                return k;
+        (void)sd_notify(false, "READY=1");
+        k = sd_event_loop(r.event);
+        (void)sd_notify(false, "STOPPING=1");
+        return k;
+}

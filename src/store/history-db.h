@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The history on disk (adapter: store, SQLite): bailiff-history(5) says what is in the file. One writer, one thread.
+ *
+ * Whatever becomes of the file, the caller goes on: what could not be done is a HistoryDbState, told by each call from
+ * begin to commit and kept in the status. Nothing but want of memory is a negative errno.
+ *
+ *   if (history_db_begin(db) == 0) { …ids, rows, events… }
+ *   if (history_db_commit(db) == 0) all of it is on file, else none
+ */
+
+#include "history.h"
+#include "usagerow.h"
+
+#define HISTORY_DB_VERSION 1 /* PRAGMA user_version */
+#define HISTORY_DB_SIZE_MIN (UINT64_C(8) << 20)
+
+typedef enum HistoryDbState {
+        HISTORY_DB_WELL,
+        HISTORY_DB_FULL, /* the disk, or MaxSize with nothing left to give up */
+        HISTORY_DB_READ_ONLY,
+        HISTORY_DB_LOCKED, /* by somebody else, for longer than a moment */
+        HISTORY_DB_LATER, /* written by a later version: not touched */
+        HISTORY_DB_DAMAGED, /* and could not be set aside */
+        HISTORY_DB_FAILED, /* anything else */
+        _HISTORY_DB_STATE_MAX,
+} HistoryDbState;
+const char *history_db_state_to_string(HistoryDbState s); /* "ok" "full" "read-only" … */
+
+typedef enum HistoryOf { HISTORY_OF_CGROUP, HISTORY_OF_TENANT, _HISTORY_OF_MAX } HistoryOf;
+typedef enum HistoryGrain {
+        HISTORY_RAW, /* 10 s */
+        HISTORY_5MIN,
+        HISTORY_1H,
+        _HISTORY_GRAIN_MAX,
+} HistoryGrain;
+
+typedef struct HistoryDbOptions {
+        const char *path;
+        uint64_t keep_sec
+                [_HISTORY_GRAIN_MAX]; /* events, incidents, policies and names are kept as long as the last */
+        uint64_t max_bytes; /* of the file, ≥ HISTORY_DB_SIZE_MIN */
+        uint64_t boot; /* tells one boot from another: ids of cgroups are only unique within one */
+} HistoryDbOptions;
+
+typedef struct HistoryDbStatus {
+        HistoryDbState state;
+        char text[256]; /* what it is, where it is not well; "" */
+        uint64_t n_failed; /* transactions */
+        HistoryDbState failed_state; /* of the last one of those, and why; they stay when it is well again */
+        char failed_text[256];
+        uint64_t n_set_aside; /* damaged files, since the start */
+        char set_aside[256]; /* the last of them; "" */
+        uint64_t bytes; /* of the file, without its journal */
+        uint64_t used_bytes; /* of it */
+        uint64_t oldest[_HISTORY_GRAIN_MAX]; /* s, of cgroups' rows; 0: none */
+} HistoryDbStatus;
+
+typedef struct HistoryDb HistoryDb;
+
+/* Opens the file with the first begin. -ENOMEM. */
+int history_db_new(const HistoryDbOptions *o, HistoryDb **ret);
+HistoryDb *history_db_free(HistoryDb *db);
+DEFINE_CLEANUP(HistoryDb *, history_db_free)
+void history_db_get_status(HistoryDb *db, HistoryDbStatus *ret);
+
+/* 0, or a HistoryDbState: then commit says the same, and all between may be left out. */
+int history_db_begin(HistoryDb *db);
+int history_db_commit(HistoryDb *db);
+
+typedef struct HistoryCgroup {
+        HistoryWho who;
+        const char *engine, *id, *image; /* "" where not known (yet) */
+        uint64_t ended; /* realtime µs; 0: it lives */
+        const char *end; /* "read", "unread", "oom", or "" */
+} HistoryCgroup;
+/* Its number in the file, made where it is new, its names brought up to date. Good until a commit fails. */
+int history_db_cgroup(HistoryDb *db, const HistoryCgroup *c, int64_t *ret);
+int history_db_tenant(HistoryDb *db, const char *name, int64_t *ret);
+/* A row whose time is there already is added to it. */
+int history_db_put(HistoryDb *db, HistoryOf of, int64_t subject, const UsageRow *row);
+/* What a tenant's book was when its last row was made, so that the next goes on from there. */
+int history_db_put_total(HistoryDb *db, int64_t tenant, const Book *total);
+/* 1 << HISTORY_…; 0 and *ret all zero where there is none. */
+int history_db_get_total(HistoryDb *db, int64_t tenant, Book *ret);
+/* One of each (time µs, id): the same again replaces it. text: JSON. */
+int history_db_put_event(HistoryDb *db, uint64_t time, uint64_t id, const char *kind, const char *tenant,
+                         const char *container, uint64_t incident, const char *json);
+int history_db_put_incident(HistoryDb *db, uint64_t opened, uint64_t id, const char *tenant,
+                            const char *container, uint64_t closed, const char *json);
+/* Only where it differs from the last one. */
+int history_db_put_policy(HistoryDb *db, uint64_t time, const char *json);
+
+/*
+ * Between transactions: makes coarser rows of what is complete, and gives up what is too old or too much; a bounded piece of it
+ * each time. now: s. Rows that come late are taken into coarser ones that were made already. may_forget false: nothing is given up
+ * for its age (a clock that was just set may be set wrong).
+ */
+int history_db_maintain(HistoryDb *db, uint64_t now, bool may_forget);
+/* The end of the last row of each cgroup of this boot that has one in (since, until], s. */
+int history_db_last_rows(HistoryDb *db, uint64_t since, uint64_t until,
+                         void (*tell)(void *user, uint64_t cgroup_id, uint64_t time), void *user);
+
+/* ---- asking ---- */
+
+typedef struct HistoryUsage {
+        HistoryCgroup cgroup; /* of a tenant: only who.tenant; strings live for the call */
+        uint64_t first, last; /* s: of its rows */
+        UsageRow row; /* the sum, extremes and the mean; p95 is the highest of the rows' */
+} HistoryUsage;
+/* What each used in (from, to], s, from the coarsest rows that tell it; *ret_from: where they really begin (0: there is nothing). Takes
+ * cgroups that are containers only. */
+int history_db_usage(HistoryDb *db, HistoryOf of, uint64_t from, uint64_t to,
+                     void (*tell)(void *user, const HistoryUsage *u), void *user, uint64_t *ret_from);
+/* The newest `max` of (from, to] µs, oldest first; tenant, incident: NULL and 0 for any. */
+int history_db_events(HistoryDb *db, uint64_t from, uint64_t to, const char *tenant, uint64_t incident,
+                      uint32_t max, void (*tell)(void *user, const char *json), void *user);
+/* The newest first, of those that were open at any time in [from, to] µs; id 0: any. */
+int history_db_incidents(HistoryDb *db, uint64_t from, uint64_t to, const char *tenant, uint64_t id,
+                         uint32_t max, void (*tell)(void *user, const char *json), void *user);

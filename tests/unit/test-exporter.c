@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The exporter without bus and sockets: its configuration, what becomes of the guard's stream, pages and answers. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bookmetrics.h"
+#include "exporter.h"
+#include "fdio.h"
+#include "jsonget.h"
+
+#define T0 (UINT64_C(1700006400) * USEC_PER_SEC)
+#define SEC USEC_PER_SEC
+
+static char dir[64], path[96], later[128];
+
+static int setup(void **state) {
+        (void)state;
+        (void)snprintf(dir, sizeof(dir), "/dev/shm/test-exporter-XXXXXX");
+        if (!mkdtemp(dir)) {
+                (void)snprintf(dir, sizeof(dir), "/tmp/test-exporter-XXXXXX");
+                if (!mkdtemp(dir))
+                        return -1;
+        }
+        (void)snprintf(path, sizeof(path), "%s/history.db", dir);
+        (void)snprintf(later, sizeof(later), "%s/later/history.db", dir);
+        return 0;
+}
+
+static int clear(void **state) {
+        char command[128];
+
+        (void)state;
+        (void)snprintf(command, sizeof(command), "cd %s && rm -rf ./*", dir);
+        return system(command) == 0 ? 0 : -1;
+}
+
+static int teardown(void **state) { return clear(state) < 0 ? -1 : rmdir(dir); }
+
+/* ---- configuration ---- */
+
+static void test_settings(void **state) {
+        static const struct {
+                const char *text, *diagnostic; /* NULL: it is fine */
+        } rows[] = {
+                { "", NULL },
+                { "[Exporter]\n", NULL },
+                { "[Exporter]\nHistoryKeepRaw=1d\nHistoryMaxSize=512M\nDetail=tenant\nCadvisorNames=no\n",
+                  NULL },
+                { "[Exporter]\nListen=127.0.0.1:9477\nListen=[::1]:9477\n", NULL },
+                { "[Exporter]\nListen=0.0.0.0:9477\nCertificate=/c\nKey=/k\nClientCA=/a\n", NULL },
+                { "[Exporter]\nListen=0.0.0.0:9477\nListen=\n", NULL },
+                { "[Exporter]\nListen=0.0.0.0:9477\n",
+                  "f:2: [Exporter] Listen: an address that others reach needs TLS" },
+                { "[Exporter]\nListen=127.0.0.1:1\nListen=[::]:9477\n",
+                  "f:3: [Exporter] Listen: an address" },
+                { "[Exporter]\nListen=10.0.0.1:1\nCertificate=/c\n",
+                  "f:3: [Exporter] Certificate: without Key=" },
+                { "[Exporter]\nKey=/c\n", "f:2: [Exporter] Key: without Certificate=" },
+                { "[Exporter]\nClientCA=/c\n", "f:2: [Exporter] ClientCA: without" },
+                { "[Exporter]\nCertificate=c.pem\n", "expected an absolute path" },
+                { "[Exporter]\nListen=example.com:80\n",
+                  "f:2: [Exporter] Listen=example.com:80: expected ADDRESS:PORT" },
+                { "[Exporter]\nListen=1.1.1.1:1\nListen=1.1.1.1:2\nListen=1.1.1.1:3\nListen=1.1.1.1:"
+                  "4\nListen=1.1.1.1:5\n"
+                  "Listen=1.1.1.1:6\nListen=1.1.1.1:7\nListen=1.1.1.1:8\nListen=1.1.1.1:9\n",
+                  "f:10: [Exporter] Listen=1.1.1.1:9: expected no more than 8" },
+                { "[Exporter]\nHistoryKeepRaw=5min\n",
+                  "f:2: [Exporter] HistoryKeepRaw=5min: expected a time span" },
+                { "[Exporter]\nHistoryKeepRaw=infinity\n", "expected a time span" },
+                { "[Exporter]\nHistoryMaxSize=1M\n", "expected a size of at least 16M" },
+                { "[Exporter]\nHistoryMaxSise=1G\n", "no such key; did you mean HistoryMaxSize?" },
+                { "[Exporter]\nDetail=all\n", "expected tenant or container" },
+                { "[Exporter]\nCadvisorNames=maybe\n", "expected auto, yes or no" },
+                { "[Exporter]\nTenantLabel=my-label\n", "expected the name of a label" },
+                { "[Exporter]\nTenantLabel=id\n", "expected the name of a label" },
+                { "[Exporter]\nTenantLabel=__x\n", "expected the name of a label" },
+                { "[Exporter]\nTenantLabel=\n", "expected the name of a label" },
+                { "[Exporter]\nMaxConnections=0\n", "a number from 1 to 1000" },
+                { "[Exporter]\nMaxConnections=5-9\n", "a number from 1 to 1000" },
+                { "[Exporters]\nDetail=all\n", "f:1: [Exporters]: expected [Exporter]" },
+                { "Detail=tenant\n", "f:1: " },
+                { "[Exporter]\n Detail=tenant\n", "f:2: " },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(config_deinit) Config c = {};
+                _cleanup_buf_ Buf report = BUF_INIT;
+                Diags d = {};
+
+                assert_int_equal(config_parse("f", rows[i].text, strlen(rows[i].text), &c, &d), 0);
+                assert_int_equal(diags_format(&d, &report), 0);
+                if (diags_failed(&d) != (rows[i].diagnostic != NULL) ||
+                    (rows[i].diagnostic && !strstr(buf_str(&report), rows[i].diagnostic)))
+                        fail_msg("%s\n%s", rows[i].text, buf_str(&report));
+                diags_deinit(&d);
+        }
+}
+
+static void test_wants(void **state) {
+        static const char text[] =
+                "[Exporter]\nAllow=container_* bailiff_guard_*\nDeny=*_bytes\nDeny=container_oom*\n";
+        static const struct {
+                const char *name;
+                bool wants;
+        } rows[] = {
+                { "container_threads", true },           { "container_memory_usage_bytes", false },
+                { "container_oom_events_total", false }, { "bailiff_guard_beats_total", true },
+                { "bailiff_tenant_ooms_total", false },
+        };
+        _cleanup_(config_deinit) Config c = {};
+        Diags d = {};
+
+        (void)state;
+        assert_int_equal(config_parse("f", text, strlen(text), &c, &d), 0);
+        assert_int_equal(d.n, 0);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                assert_int_equal(config_wants(&c, rows[i].name), rows[i].wants);
+}
+
+/* ---- the stream ---- */
+
+typedef struct Bed {
+        HistoryDb *db;
+        Collect *collect;
+        History *guard;
+        uint32_t web;
+        uint64_t cpu; /* that web used so far */
+        uint64_t now; /* realtime; monotonic is 1000 s when it is T0 */
+} Bed;
+
+static HistoryDb *make_db(const char *where) {
+        HistoryDbOptions o = { .path = where,
+                               .keep_sec = { 2 * 86400, 60 * 86400, 900 * 86400 },
+                               .max_bytes = 64 << 20,
+                               .boot = 42 };
+        HistoryDb *db = NULL;
+
+        assert_int_equal(history_db_new(&o, &db), 0);
+        return db;
+}
+
+static usec_t mono(const Bed *b) { return b->now - T0 + 1000 * SEC; }
+
+static void look(Bed *b) {
+        Sample s = { .at = mono(b) };
+
+        sample_put(&s, SAMPLE_CPU_USAGE, b->cpu);
+        sample_put(&s, SAMPLE_MEMORY, 8 << 20);
+        sample_put(&s, SAMPLE_INACTIVE_FILE, 1 << 20);
+        sample_put(&s, SAMPLE_PIDS, 4);
+        assert_int_equal(history_append(b->guard, b->web, &s, s.have, b->now), 0);
+}
+
+static void guard_begin(Bed *b, uint64_t instance) {
+        HistoryWho who = { HISTORY_CONTAINER, 7, b->now, "acme", "web", "/t.slice/web.scope" };
+
+        history_free(b->guard);
+        b->guard = NULL;
+        assert_int_equal(history_new(instance, 8 << 20, HISTORY_SPAN_USEC, &b->guard), 0);
+        assert_int_equal(history_add(b->guard, &who, &b->web), 0);
+        look(b);
+}
+
+static void bed_begin(Bed *b, const char *where) {
+        *b = (Bed){ .db = make_db(where), .now = T0, .cpu = 5000000 };
+        assert_int_equal(collect_new(b->db, &b->collect), 0);
+        guard_begin(b, 1);
+}
+
+static void bed_end(Bed *b) {
+        collect_free(b->collect);
+        history_db_free(b->db);
+        history_free(b->guard);
+}
+
+/* Another exporter with the same file. */
+static void restart_exporter(Bed *b, const char *where) {
+        collect_free(b->collect);
+        b->collect = NULL;
+        history_db_free(b->db);
+        b->db = make_db(where);
+        assert_int_equal(collect_new(b->db, &b->collect), 0);
+}
+
+static void run_for(Bed *b, unsigned seconds) {
+        for (unsigned i = 0; i < seconds; i++) {
+                b->now += SEC;
+                b->cpu += 1000 + i;
+                look(b);
+        }
+}
+
+static void fetch(Bed *b) {
+        _cleanup_buf_ Buf out = BUF_INIT;
+        HistoryReader *r = b->collect->reader;
+
+        assert_int_equal(history_export(b->guard, history_reader_instance(r), history_reader_cursor(r), 0,
+                                        b->now, mono(b), &out),
+                         0);
+        assert_int_equal(collect_stream(b->collect, out.data, out.len, b->now), 0);
+}
+
+static void add_cpu(void *user, const HistoryUsage *u) {
+        *(uint64_t *)user += u->row.counters[BOOK_CPU_USEC];
+        assert_string_equal(u->cgroup.who.name, "web");
+        assert_string_equal(u->cgroup.who.tenant, "acme");
+}
+
+static uint64_t on_file(Bed *b) {
+        uint64_t sum = 0, from = 0;
+
+        assert_int_equal(
+                history_db_usage(b->db, HISTORY_OF_CGROUP, 1, T0 / SEC + 86400, add_cpu, &sum, &from), 0);
+        return sum;
+}
+
+/* However the stream is cut into rounds, and whoever is restarted in between, each microsecond is on file once. */
+static void test_stream(void **state) {
+        static const unsigned rounds[] = { 10, 3, 27, 1, 60, 11 };
+
+        for (int how = 0; how < 4; how++) {
+                Bed b;
+
+                bed_begin(&b, path);
+                fetch(&b);
+                for (size_t i = 0; i < ARRAY_SIZE(rounds); i++) {
+                        run_for(&b, rounds[i]);
+                        if (how == 1 || (how == 3 && i % 2))
+                                restart_exporter(&b, path);
+                        fetch(&b);
+                        if (how == 2 || (how == 3 && i == 3))
+                                guard_begin(&b, 2 + i);
+                }
+                history_remove(b.guard, b.web, mono(&b), b.now);
+                fetch(&b);
+                assert_int_equal(on_file(&b), b.cpu - 5000000);
+                assert_int_equal(b.collect->by_cgroup.n, 0);
+                bed_end(&b);
+                assert_int_equal(clear(state), 0);
+        }
+}
+
+/* Where nothing can be written sums wait, and are on file once it can. */
+static void test_no_file(void **state) {
+        char command[160];
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, later);
+        for (int i = 0; i < 20; i++) {
+                run_for(&b, 10);
+                fetch(&b);
+        }
+        (void)snprintf(command, sizeof(command), "mkdir %s/later", dir);
+        assert_int_equal(system(command), 0);
+        run_for(&b, 10);
+        fetch(&b);
+        history_remove(b.guard, b.web, mono(&b), b.now);
+        fetch(&b);
+        assert_int_equal(on_file(&b), b.cpu - 5000000);
+        bed_end(&b);
+}
+
+static void test_hostile_stream(void **state) {
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        run_for(&b, 30);
+        assert_int_equal(collect_stream(b.collect, "", 0, b.now), -EBADMSG);
+        assert_int_equal(collect_stream(b.collect, "bailhist and then nothing of the kind", 37, b.now),
+                         -EBADMSG);
+        fetch(&b);
+        run_for(&b, 30);
+        fetch(&b);
+        assert_true(on_file(&b) > 0);
+        bed_end(&b);
+}
+
+/* ---- tenants ---- */
+
+static json_t *usage_of(uint64_t since, uint64_t cpu) {
+        return json_pack("{s:[{s:s, s:I, s:{s:I}}]}", "tenants", "name", "acme", "since", (json_int_t)since,
+                         "book", "cpu_usec", (json_int_t)cpu);
+}
+
+static void tell_cpu(void *user, const HistoryUsage *u) {
+        *(uint64_t *)user += u->row.counters[BOOK_CPU_USEC];
+}
+
+static uint64_t tenant_on_file(Bed *b) {
+        uint64_t sum = 0, from = 0;
+
+        assert_int_equal(
+                history_db_usage(b->db, HISTORY_OF_TENANT, 1, T0 / SEC + 86400, tell_cpu, &sum, &from), 0);
+        return sum;
+}
+
+/* Totals' differences: what was before is not told; what was used while nobody was here is; a total that begins anew is. */
+static void test_tenants(void **state) {
+        static const struct {
+                uint64_t since, cpu, sum;
+                bool restart;
+        } rows[] = {
+                { 5, 1000, 0, false },   { 5, 1500, 500, false },  { 5, 1500, 500, false },
+                { 5, 2500, 1500, true }, { 5, 2600, 1600, false }, { 9, 40, 1640, false },
+                { 9, 50, 1650, true },
+        };
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *usage = usage_of(rows[i].since, rows[i].cpu);
+
+                if (rows[i].restart)
+                        restart_exporter(&b, path);
+                b.now += 10 * SEC;
+                assert_int_equal(collect_usage(b.collect, usage, b.now), 0);
+                json_decref(usage);
+                assert_int_equal(tenant_on_file(&b), rows[i].sum);
+        }
+        bed_end(&b);
+}
+
+/* ---- pages ---- */
+
+static const char *no_parameter(const void *user, const char *name) {
+        (void)user;
+        (void)name;
+        return NULL;
+}
+
+/* "name=value" */
+static const char *one_parameter(const void *user, const char *name) {
+        const char *text = user;
+        size_t n = strlen(name);
+
+        return strncmp(text, name, n) == 0 && text[n] == '=' ? text + n + 1 : NULL;
+}
+
+static void test_api(void **state) {
+        static const struct {
+                const char *what, *parameter;
+                unsigned status;
+                const char *has;
+        } rows[] = {
+                { "status", NULL, 200, "\"guard_up\":false" },
+                { "usage", NULL, 200, "\"name\":\"web\"" },
+                { "usage", "by=tenant", 200, "\"tenants\":[]" },
+                { "usage", "by=all", 400, "expected tenant or container" },
+                { "usage", "since=30d", 200, "\"cpu_permyriad\":{\"min\"" },
+                { "usage", "since=-1", 400, "expected a time span" },
+                { "usage", "since=", 400, "expected a time span" },
+                { "usage", "since=0", 400, "expected a time span" },
+                { "usage", "since=infinity", 400, "expected a time span" },
+                { "events", "max=0", 400, "expected a number" },
+                { "events", "max=99999999999999999999", 400, "expected a number" },
+                { "events", "incident=x", 400, "expected a number" },
+                { "events", NULL, 200, "\"events\":[]" },
+                { "incidents", "tenant='; DROP TABLE events; --", 200, "\"incidents\":[]" },
+                { "tenants", NULL, 503, "has not answered" },
+                { "containers", NULL, 503, "has not answered" },
+                { "", NULL, 404, "expected one of" },
+                { "../metrics", NULL, 404, "expected one of" },
+        };
+        char label[] = "tenant";
+        Config config = { .tenant_label = label, .containers = true };
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        run_for(&b, 60);
+        fetch(&b);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Pages p = { .config = &config, .db = b.db, .collect = b.collect };
+                HttpAnswer a = { .status = 200 };
+                json_t *j;
+
+                pages_api(&p, rows[i].what, rows[i].parameter ? one_parameter : no_parameter,
+                          rows[i].parameter, &a, b.now);
+                j = json_loadb(buf_str(&a.body), a.body.len, 0, NULL);
+                if (a.status != rows[i].status || !strstr(buf_str(&a.body), rows[i].has) || !j)
+                        fail_msg("%s %s: %u %s", rows[i].what, rows[i].parameter, a.status, buf_str(&a.body));
+                json_decref(j);
+                buf_deinit(&a.body);
+        }
+        bed_end(&b);
+}
+
+static json_t *full_status(void) {
+        const MetricOfStatus *rows;
+        json_t *status = json_object();
+        size_t n;
+
+        rows = metrics_of_guard(&n);
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *text = strdup(rows[i].path);
+                json_t *o = status;
+                char *key = text, *dot;
+
+                for (; (dot = strchr(key, '.')); key = dot + 1) {
+                        *dot = '\0';
+                        if (!json_object_get(o, key))
+                                (void)json_object_set_new(o, key, json_object());
+                        o = json_object_get(o, key);
+                }
+                if (!json_object_get(o, key))
+                        (void)json_object_set_new(o, key, json_integer(1500000));
+        }
+        (void)json_object_set_new(status, "version", json_string("1"));
+        return status;
+}
+
+/* A whole page, both formats, both sets of names: in order, and to the taste of promtool where that is installed. Of one that went
+ * there are no series any more. */
+static void test_page(void **state) {
+        char label[] = "org", file[128], command[192];
+        Config config = { .tenant_label = label, .containers = true };
+        json_t *told;
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        run_for(&b, 60);
+        fetch(&b);
+        told = usage_of(5, 77);
+        assert_int_equal(collect_usage(b.collect, told, b.now), 0);
+        json_decref(told);
+        for (int own = 0; own < 2; own++)
+                for (int classic = 0; classic < 2; classic++) {
+                        json_t *status = full_status(), *usage = usage_of(5, 77);
+                        json_t *tenants =
+                                json_pack("[{s:s, s:s}, {s:s}]", "name", "b", "mode", "off", "name", "a");
+                        Pages p = { .config = &config,
+                                    .db = b.db,
+                                    .collect = b.collect,
+                                    .status = status,
+                                    .usage = usage,
+                                    .tenants = tenants,
+                                    .stats = { .connected = true } };
+                        _cleanup_buf_ Buf page = BUF_INIT;
+
+                        config.cadvisor_names = own ? CADVISOR_NO : CADVISOR_AUTO;
+                        assert_int_equal(pages_metrics(&p, classic, &page), 0);
+                        assert_non_null(strstr(buf_str(&page),
+                                               "bailiff_tenant_cpu_seconds_total{org=\"acme\"} 0.000077\n"));
+                        assert_non_null(
+                                strstr(buf_str(&page), "bailiff_tenant_usage_memory_bytes{org=\"acme\"}"));
+                        assert_non_null(strstr(
+                                buf_str(&page),
+                                "bailiff_tenants_info{org=\"b\",mode=\"off\",plan=\"\",sum=\"\"} 1\n"));
+                        assert_int_equal(strstr(buf_str(&page), "\ncontainer_threads{") != NULL, !own);
+                        assert_int_equal(strstr(buf_str(&page), "\nbailiff_container_tasks{") != NULL, own);
+                        (void)snprintf(file, sizeof(file), "%s/page", dir);
+                        assert_int_equal(
+                                fd_write_file_atomic(AT_FDCWD, file, page.data, page.len, 0600, false), 0);
+                        (void)snprintf(command, sizeof(command), "promtool check metrics <%s", file);
+                        if (classic && access("/usr/bin/promtool", X_OK) == 0)
+                                assert_int_equal(system(command), 0);
+                        json_decref(status);
+                        json_decref(usage);
+                        json_decref(tenants);
+                }
+        history_remove(b.guard, b.web, mono(&b), b.now);
+        fetch(&b);
+        {
+                Pages p = { .config = &config, .db = b.db, .collect = b.collect };
+                _cleanup_buf_ Buf page = BUF_INIT;
+
+                assert_int_equal(pages_metrics(&p, true, &page), 0);
+                assert_null(strstr(buf_str(&page), "web.scope"));
+        }
+        bed_end(&b);
+}
+
+static void test_cadvisor_found(void **state) {
+        static const struct {
+                const char *status, *containers;
+                bool found;
+        } rows[] = {
+                { "{}", "[]", false },
+                { "{\"rivals\":[\"systemd-oomd.service\"]}", "[{\"image\":null,\"name\":\"web\"}]", false },
+                { "{\"rivals\":[\"kubelet.service\"]}", "[]", true },
+                { "{}", "[{\"image\":\"gcr.io/cadvisor/cadvisor:v0.47\"}]", true },
+                { "{\"rivals\":5}", "{}", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *s = json_loads(rows[i].status, 0, NULL), *c = json_loads(rows[i].containers, 0, NULL);
+
+                assert_int_equal(pages_find_cadvisor(s, c), rows[i].found);
+                json_decref(s);
+                json_decref(c);
+        }
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_teardown(f, clear)
+        const struct CMUnitTest tests[] = {
+                TEST(test_settings), TEST(test_wants),          TEST(test_stream),
+                TEST(test_no_file),  TEST(test_hostile_stream), TEST(test_tenants),
+                TEST(test_api),      TEST(test_page),           TEST(test_cadvisor_found),
+        };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}
