@@ -9,7 +9,7 @@
 /* cmocka wants the above first */
 #include <cmocka.h>
 
-#include "ladder.h"
+#include "ladder-internal.h"
 
 #define SEC USEC_PER_SEC
 #define START (1000 * SEC)
@@ -1315,29 +1315,80 @@ static void names(void **state) {
         assert_string_equal(ladder_rung_to_string(_RUNG_MAX), "unknown");
 }
 
+/* Cut when it had hardly begun: who uses up what it is left is not let go at once, who does not is. */
+static void relax_little(void **state) {
+        static const struct {
+                uint64_t begin, use;
+                unsigned steps; /* until all is let go */
+        } rows[] = {
+                { 50, 50, LADDER_STEPS }, { 50, 45, LADDER_STEPS },  { 50, 10, 1 },
+                { 40, 50, LADDER_STEPS }, { 100, 50, LADDER_STEPS },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                LeverState v = { .on = true,
+                                 .n = 1,
+                                 .values[0] = { .knob = { LIMIT_IO_WRITE_IOPS_MAX, 8 }, .value = 50 },
+                                 .begin[0] = rows[i].begin };
+                LadderInput in = { .dev = 8 };
+                unsigned steps = 1;
+
+                in.io[3] = rows[i].use;
+                while (!lever_relax(&in, &v, LEVER_IO)) {
+                        assert_true(v.values[0].value <= 50 + 50 * steps);
+                        in.io[3] = rows[i].use < 45 ? rows[i].use : v.values[0].value;
+                        steps++;
+                }
+                assert_int_equal(steps, rows[i].steps);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(helped_at_once), cmocka_unit_test(cut_again),
-                cmocka_unit_test(next_lever),     cmocka_unit_test(stands),
-                cmocka_unit_test(no_lever),       cmocka_unit_test(rising),
-                cmocka_unit_test(cuts),           cmocka_unit_test(io_values),
-                cmocka_unit_test(io_odd),         cmocka_unit_test(thrash),
-                cmocka_unit_test(steps_back),     cmocka_unit_test(unfelt_back),
-                cmocka_unit_test(unfelt_cut),     cmocka_unit_test(back_to_beneath),
-                cmocka_unit_test(relapse),        cmocka_unit_test(between),
-                cmocka_unit_test(to_the_end),     cmocka_unit_test(not_there_yet),
-                cmocka_unit_test(last_waits),     cmocka_unit_test(calm_before_the_kill),
-                cmocka_unit_test(grace),          cmocka_unit_test(never_long_enough),
-                cmocka_unit_test(killed_again),   cmocka_unit_test(stop_refused),
-                cmocka_unit_test(urgent),         cmocka_unit_test(brakes),
-                cmocka_unit_test(budget_back),    cmocka_unit_test(mode_throttle),
-                cmocka_unit_test(mode_lowered),   cmocka_unit_test(max_throttled),
-                cmocka_unit_test(pulses),         cmocka_unit_test(pulses_again),
-                cmocka_unit_test(observe),        cmocka_unit_test(forbidden),
-                cmocka_unit_test(refused),        cmocka_unit_test(adopted),
-                cmocka_unit_test(on_and_off),     cmocka_unit_test(others_gone),
-                cmocka_unit_test(ordinary_work),  cmocka_unit_test(more_is_not_softer),
-                cmocka_unit_test(anything),       cmocka_unit_test(hostile),
+                cmocka_unit_test(relax_little),
+                cmocka_unit_test(helped_at_once),
+                cmocka_unit_test(cut_again),
+                cmocka_unit_test(next_lever),
+                cmocka_unit_test(stands),
+                cmocka_unit_test(no_lever),
+                cmocka_unit_test(rising),
+                cmocka_unit_test(cuts),
+                cmocka_unit_test(io_values),
+                cmocka_unit_test(io_odd),
+                cmocka_unit_test(thrash),
+                cmocka_unit_test(steps_back),
+                cmocka_unit_test(unfelt_back),
+                cmocka_unit_test(unfelt_cut),
+                cmocka_unit_test(back_to_beneath),
+                cmocka_unit_test(relapse),
+                cmocka_unit_test(between),
+                cmocka_unit_test(to_the_end),
+                cmocka_unit_test(not_there_yet),
+                cmocka_unit_test(last_waits),
+                cmocka_unit_test(calm_before_the_kill),
+                cmocka_unit_test(grace),
+                cmocka_unit_test(never_long_enough),
+                cmocka_unit_test(killed_again),
+                cmocka_unit_test(stop_refused),
+                cmocka_unit_test(urgent),
+                cmocka_unit_test(brakes),
+                cmocka_unit_test(budget_back),
+                cmocka_unit_test(mode_throttle),
+                cmocka_unit_test(mode_lowered),
+                cmocka_unit_test(max_throttled),
+                cmocka_unit_test(pulses),
+                cmocka_unit_test(pulses_again),
+                cmocka_unit_test(observe),
+                cmocka_unit_test(forbidden),
+                cmocka_unit_test(refused),
+                cmocka_unit_test(adopted),
+                cmocka_unit_test(on_and_off),
+                cmocka_unit_test(others_gone),
+                cmocka_unit_test(ordinary_work),
+                cmocka_unit_test(more_is_not_softer),
+                cmocka_unit_test(anything),
+                cmocka_unit_test(hostile),
                 cmocka_unit_test(names),
         };
 

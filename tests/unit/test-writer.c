@@ -491,13 +491,13 @@ static void test_helper_stuck(void **state) {
         group_fifo(&a, "memory.high");
         group_file(&b, "cgroup.procs", "");
         group_file(&b, "a", "");
-        submit(w, &a, "memory.high", "1", false, now + 10 * MSEC, 1);
+        submit(w, &a, "memory.high", "1", false, now + USEC_PER_SEC, 1);
         submit(w, &b, "a", "1", false, USEC_INFINITY, 2);
         run(w, 1, 100 * MSEC);
         assert_int_equal(n_results, 0);
-        assert_int_equal(writer_next_time(w), now + 10 * MSEC + WRITER_GRACE_USEC);
+        assert_int_equal(writer_next_time(w), now + USEC_PER_SEC + WRITER_GRACE_USEC);
         /* The guard's clock is a parameter: no need to wait. */
-        assert_int_equal(writer_dispatch(w, now + 11 * MSEC + WRITER_GRACE_USEC), 0);
+        assert_int_equal(writer_dispatch(w, now + USEC_PER_SEC + MSEC + WRITER_GRACE_USEC), 0);
         assert_int_equal(n_results, 2);
         assert_int_equal(result_of(1)->results[0], WRITER_TIMEOUT);
         assert_int_equal(result_of(2)->results[0], -ECONNRESET);
