@@ -164,6 +164,28 @@ bool lever_cut(const LadderInput *in, LeverState *v, Lever lever, bool again) {
 
 /* ---- and back ---- */
 
+static bool nearly(uint64_t use, uint64_t lease) { return use >= lease - lease / 8; }
+
+static uint64_t io_use(const LadderInput *in, LimitKnob knob) {
+        for (unsigned i = 0; i < LADDER_VALUES_MAX && knob.dev == in->dev; i++)
+                if (io_knobs[i].limit == knob.limit)
+                        return in->io[i];
+        return 0;
+}
+
+/*
+ * Where relaxing ends. Who writes through the page cache is often cut when it has hardly begun; if it then takes all that it is
+ * left, nobody knows what it would take, and it is not let go all at once.
+ */
+static uint64_t end_of(const LadderInput *in, const LeverState *v, unsigned i, Lever lever) {
+        uint64_t value = v->values[i].value, begin = v->begin[i];
+
+        if (lever == LEVER_IO && (begin <= value || !is_felt(value, begin)) &&
+            nearly(io_use(in, v->values[i].knob), value))
+                return num_add_sat(value, value);
+        return begin;
+}
+
 /* A step that nobody would notice is not worth waiting for the next one: then all of it is let go. */
 bool lever_relax(const LadderInput *in, LeverState *v, Lever lever) {
         bool done = true, felt = false;
@@ -171,7 +193,7 @@ bool lever_relax(const LadderInput *in, LeverState *v, Lever lever) {
         if (++v->relaxed >= LADDER_STEPS)
                 return true;
         for (unsigned i = 0; i < MIN_OF(v->n, (unsigned)LADDER_VALUES_MAX); i++) {
-                uint64_t *value = &v->values[i].value, begin = v->begin[i], before = *value;
+                uint64_t *value = &v->values[i].value, begin = end_of(in, v, i, lever), before = *value;
                 uint64_t beneath = lever == LEVER_IO ? beneath_io(in, v->values[i].knob) : in->beneath[lever];
 
                 /* What is left of the way, over the steps that are left. */
@@ -185,8 +207,6 @@ bool lever_relax(const LadderInput *in, LeverState *v, Lever lever) {
         }
         return done || !felt;
 }
-
-static bool nearly(uint64_t use, uint64_t lease) { return use >= lease - lease / 8; }
 
 /* Near its floor everybody's ordinary work uses a lease up: that tells nothing. */
 static bool used_up(uint64_t use, uint64_t lease, uint64_t floor) {
