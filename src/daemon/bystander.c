@@ -106,8 +106,11 @@ static void look(Guard *g, Bystander *b, uint32_t files, usec_t now) {
         usec_t span = now - b->last.at;
         bool first = b->last.at == 0;
 
+        if (b->io_at > 0 && now - b->io_at < RATE_SPAN_MIN)
+                files &= ~SAMPLE_FILE_BIT(
+                        SAMPLE_FILE_IO_STAT); /* or there would never be two that are so far apart */
         if (files & SAMPLE_FILE_BIT(SAMPLE_FILE_IO_STAT)) {
-                if (b->io_at > 0 && now - b->io_at >= RATE_SPAN_MIN) {
+                if (b->io_at > 0) {
                         SampleIo was = b->meter.io;
 
                         b->meter.io = b->io_before;

@@ -250,6 +250,17 @@ static void look_last(Guard *g, Target *t) {
         account(g, t, &before, CLOSE_FILES);
 }
 
+/*
+ * A rate of io needs two looks that are RATE_SPAN_MIN apart. Were it read again sooner, and sooner again, there would never be two:
+ * under a lasting stall looks come several times a second. Whoever asks for all of it has it as it is now.
+ */
+static uint32_t without_early_io(const Measured *m, uint32_t files, usec_t now) {
+        bool early = m->io_at > 0 && now - m->io_at < RATE_SPAN_MIN;
+
+        return early && !(files & METER_PROBE_MISSING) ? files & ~SAMPLE_FILE_BIT(SAMPLE_FILE_IO_STAT)
+                                                       : files;
+}
+
 static void look(Guard *g, Target *t, uint32_t files) {
         Measured *m = &t->m;
         Sample before = m->last;
@@ -259,6 +270,7 @@ static void look(Guard *g, Target *t, uint32_t files) {
 
         if ((files & tier_files_all()) == tier_files_all())
                 files |= METER_PROBE_MISSING; /* a controller may have been enabled since */
+        files = without_early_io(m, files, now);
         r = look_at(g, m, files, now);
         if (r == CG_GONE) {
                 account_gone(g, t, &before, files);
@@ -267,7 +279,7 @@ static void look(Guard *g, Target *t, uint32_t files) {
         if (r < 0)
                 tell_troubles(g, r);
         if (before.at > 0 && m->tier.level == TIER_COLD && tier_probe_moved(&before, &m->last))
-                more = tier_files_hot() & ~files;
+                more = without_early_io(m, tier_files_hot() & ~files, now);
         if (before.at > 0 && !(files & SAMPLE_FILE_BIT(SAMPLE_FILE_MEMORY_STAT)) &&
             tier_wants_memory_stat(&before, &m->last))
                 more |= SAMPLE_FILE_BIT(SAMPLE_FILE_MEMORY_STAT);
@@ -398,16 +410,18 @@ void measure_due_now(Guard *g) {
 
 static void look_at_host(Guard *g, usec_t now) {
         Measure *m = g->measure;
+        bool early = m->host_io_at > 0 && now - m->host_io_at < RATE_SPAN_MIN; /* without_early_io() */
 
-        if (m->host_io_at > 0 && now - m->host_io_at >= RATE_SPAN_MIN) {
+        if (m->host_io_at > 0 && !early) {
                 SampleIo was = m->host_io;
 
                 m->host_io = m->host_io_before;
                 m->host_io_before = was;
                 m->host_io_before_at = m->host_io_at;
         }
-        m->host_io_at = now;
-        if (meter_look_host(m->meter, tree_root_fd(g->tree), now, &m->host, &m->host_io) < 0)
+        if (!early)
+                m->host_io_at = now;
+        if (meter_look_host(m->meter, tree_root_fd(g->tree), now, &m->host, early ? NULL : &m->host_io) < 0)
                 return;
         rates_feed(&m->host_rates, &m->host, SAMPLE_FILES_ALL);
         if (m->host_history != NO_HISTORY)
