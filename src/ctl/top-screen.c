@@ -10,24 +10,14 @@
  *   keys
  *
  * Small terminals lose the host first, columns next (each has a rank; the one that is sorted by stays), and
- * never the first and the last line. No line is wider than the screen: put() is the only way into one, and it
- * cuts.
+ * never the first and the last line. No line is wider than the screen: top-paint.c sees to that.
  */
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "num.h"
 #include "screens.h"
-#include "top-screen.h"
-
-/* ---- lines ---- */
-
-static void line_clear(TopLine *l) {
-        buf_clear(&l->text);
-        l->width = 0;
-        l->n = 0;
-}
+#include "top-paint.h"
 
 void top_screen_deinit(TopScreen *s) {
         for (size_t i = 0; i < s->alloc && s->lines; i++) {
@@ -36,96 +26,6 @@ void top_screen_deinit(TopScreen *s) {
         }
         free(s->lines);
         *s = (TopScreen){};
-}
-
-typedef struct Painter {
-        TopScreen *screen;
-        TopLine *line;
-        const TopState *state;
-        unsigned width, height;
-        bool utf8, inverse;
-        bool loud; /* not grey, though the guard is away */
-} Painter;
-
-/* Lines behind s->n keep their memory for the next time. */
-static void new_line(Painter *p) {
-        TopScreen *s = p->screen;
-
-        if (s->n >= s->alloc) {
-                size_t alloc = s->alloc ? s->alloc * 2 : 32;
-                TopLine *lines = reallocarray(s->lines, alloc, sizeof(*lines));
-
-                if (!lines) {
-                        s->error = -ENOMEM;
-                        p->line = NULL;
-                        return;
-                }
-                memset(lines + s->alloc, 0, (alloc - s->alloc) * sizeof(*lines));
-                s->lines = lines;
-                s->alloc = alloc;
-        }
-        p->line = &s->lines[s->n++];
-        line_clear(p->line);
-}
-
-static void piece(Painter *p, TextStyle style, const char *text, size_t width) {
-        TopLine *l = p->line;
-
-        if (p->state->away && !p->loud)
-                style = STYLE_DIM;
-        if (GROW(l->pieces, l->n, l->alloc) < 0) {
-                p->screen->error = -ENOMEM;
-                return;
-        }
-        l->pieces[l->n++] = (TopPiece){ strlen(text), style, p->inverse };
-        buf_puts(&l->text, text);
-        l->width += width;
-}
-
-static void blanks(Painter *p, size_t n) {
-        static const char many[] = "                                                                ";
-
-        while (p->line && (n = MIN_OF(n, p->width - p->line->width)) > 0) {
-                size_t now = MIN_OF(n, sizeof(many) - 1);
-
-                piece(p, STYLE_PLAIN, many + sizeof(many) - 1 - now, now);
-                n -= now;
-        }
-}
-
-/* Text of our own or an escaped one in `width` columns (0: as many as it has), cut to what is left of the line. */
-static void put(Painter *p, TextStyle style, const char *text, size_t width, bool right) {
-        _cleanup_buf_ Buf cut = BUF_INIT;
-        size_t has;
-
-        if (!p->line)
-                return;
-        has = text_width(text);
-        width = MIN_OF(width > 0 ? width : has, p->width - p->line->width);
-        text_cut(&cut, text, width, p->utf8, false);
-        if (buf_error(&cut) < 0)
-                p->screen->error = -ENOMEM;
-        has = text_width(buf_str(&cut));
-        if (right && has < width)
-                blanks(p, width - has);
-        if (has > 0)
-                piece(p, style, buf_str(&cut), has);
-        if (!right && has < width)
-                blanks(p, width - has);
-}
-
-static void putf(Painter *p, TextStyle style, const char *format, ...) _printf_(3, 4);
-static void putf(Painter *p, TextStyle style, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0) {
-                text = NULL;
-                p->screen->error = -ENOMEM;
-        }
-        va_end(ap);
-        put(p, style, text ? text : "", 0, false);
 }
 
 /* ---- bars ---- */
@@ -153,12 +53,12 @@ static void bar(Painter *p, TextStyle style, uint64_t permyriad, size_t width) {
         if (buf_error(&b) < 0)
                 p->screen->error = -ENOMEM;
         if (used > 0)
-                put(p, style, buf_str(&b), used, false);
+                paint_text(p, style, buf_str(&b), used, false);
         buf_clear(&b);
         for (size_t i = used; i < width; i++)
                 buf_puts(&b, p->utf8 ? "\u00b7" : ".");
         if (used < width)
-                put(p, STYLE_DIM, buf_str(&b), width - used, false);
+                paint_text(p, STYLE_DIM, buf_str(&b), width - used, false);
 }
 
 /* ---- the first lines ---- */
@@ -168,28 +68,28 @@ static void title(Painter *p, const TopHost *h) {
         char age[SAY_MAX];
         usec_t old = p->state->age;
 
-        new_line(p);
+        paint_line(p);
         text_escape(&host, p->state->host ? p->state->host : "", p->utf8, false);
         (void)say_span(old >= USEC_PER_SEC ? old : 0, age);
         if (p->state->away) {
                 text_escape(&why, p->state->away, p->utf8, true);
                 p->loud = true;
-                putf(p, STYLE_BAD, "No guard%s%s, data %s old; trying again: %.*s", host.len ? " on " : "",
-                     buf_str(&host), h->newest ? age : "none", (int)strcspn(buf_str(&why), "\n"),
-                     buf_str(&why));
+                paint_format(p, STYLE_BAD, "No guard%s%s, data %s old; trying again: %.*s",
+                             host.len ? " on " : "", buf_str(&host), h->newest ? age : "none",
+                             (int)strcspn(buf_str(&why), "\n"), buf_str(&why));
                 p->loud = false;
                 return;
         }
-        putf(p, STYLE_BOLD, "bailiff%s%s: ", host.len ? " on " : "", buf_str(&host));
-        putf(p, STYLE_PLAIN, "%zu tenants, %zu containers", h->n_tenants, h->n_containers);
+        paint_format(p, STYLE_BOLD, "bailiff%s%s: ", host.len ? " on " : "", buf_str(&host));
+        paint_format(p, STYLE_PLAIN, "%zu tenants, %zu containers", h->n_tenants, h->n_containers);
         if (h->hot + h->cold > 0)
-                putf(p, STYLE_PLAIN, " (%llu hot, %llu cold)", (unsigned long long)h->hot,
-                     (unsigned long long)h->cold);
+                paint_format(p, STYLE_PLAIN, " (%llu hot, %llu cold)", (unsigned long long)h->hot,
+                             (unsigned long long)h->cold);
         if (h->newest > 0)
-                putf(p, old > 5 * USEC_PER_SEC ? STYLE_WARN : STYLE_PLAIN, ", data %s old",
-                     old >= USEC_PER_SEC ? age : "0s");
+                paint_format(p, old > 5 * USEC_PER_SEC ? STYLE_WARN : STYLE_PLAIN, ", data %s old",
+                             old >= USEC_PER_SEC ? age : "0s");
         else
-                put(p, STYLE_DIM, ", no data yet", 0, false);
+                paint_text(p, STYLE_DIM, ", no data yet", 0, false);
 }
 
 static void stalls(Painter *p, const TopNumbers *n, TopField some, TopField full) {
@@ -197,10 +97,10 @@ static void stalls(Painter *p, const TopNumbers *n, TopField some, TopField full
 
         if (!top_has(n, some))
                 return;
-        putf(p, STYLE_PLAIN, "  waiting: ");
-        putf(p, pressure_style(n->v[some]), "some %s", say_permyriad(n->v[some], text));
+        paint_format(p, STYLE_PLAIN, "  waiting: ");
+        paint_format(p, pressure_style(n->v[some]), "some %s", say_permyriad(n->v[some], text));
         if (top_has(n, full))
-                putf(p, pressure_style(n->v[full]), " full %s", say_permyriad(n->v[full], text));
+                paint_format(p, pressure_style(n->v[full]), " full %s", say_permyriad(n->v[full], text));
 }
 
 static size_t bar_width(const Painter *p) { return MIN_OF(MAX_OF(p->width / 4, 4U), 30U); }
@@ -209,13 +109,13 @@ static size_t bar_width(const Painter *p) { return MIN_OF(MAX_OF(p->width / 4, 4
 static void host_line(Painter *p, const char *label, bool known, uint64_t used, uint64_t max) {
         uint64_t share = max > 0 ? num_muldiv(used, 10000, max) : 0;
 
-        new_line(p);
-        put(p, STYLE_BOLD, label, 5, false);
+        paint_line(p);
+        paint_text(p, STYLE_BOLD, label, 5, false);
         if (known)
                 bar(p, use_style(share), share, bar_width(p));
         else
-                blanks(p, bar_width(p));
-        put(p, STYLE_PLAIN, " ", 1, false);
+                paint_blanks(p, bar_width(p));
+        paint_text(p, STYLE_PLAIN, " ", 1, false);
 }
 
 static void host(Painter *p, const TopHost *h) {
@@ -224,23 +124,23 @@ static void host(Painter *p, const TopHost *h) {
 
         host_line(p, "CPU", top_has(n, TOP_CPU) && top_has(n, TOP_CPU_MAX), n->v[TOP_CPU], n->v[TOP_CPU_MAX]);
         if (top_has(n, TOP_CPU) && top_has(n, TOP_CPU_MAX))
-                putf(p, STYLE_PLAIN, "%s of %llu CPUs",
-                     say_permyriad(num_muldiv(n->v[TOP_CPU], 10000, n->v[TOP_CPU_MAX]), a),
-                     (unsigned long long)h->cpus);
+                paint_format(p, STYLE_PLAIN, "%s of %llu CPUs",
+                             say_permyriad(num_muldiv(n->v[TOP_CPU], 10000, n->v[TOP_CPU_MAX]), a),
+                             (unsigned long long)h->cpus);
         stalls(p, n, TOP_CPU_SOME, TOP_CPU_FULL);
         host_line(p, "Mem", top_has(n, TOP_MEMORY), n->v[TOP_MEMORY], n->v[TOP_MEMORY_MAX]);
         if (top_has(n, TOP_MEMORY))
-                putf(p, STYLE_PLAIN, "%s/%s", say_size(n->v[TOP_MEMORY], a),
-                     say_size(n->v[TOP_MEMORY_MAX], b));
+                paint_format(p, STYLE_PLAIN, "%s/%s", say_size(n->v[TOP_MEMORY], a),
+                             say_size(n->v[TOP_MEMORY_MAX], b));
         stalls(p, n, TOP_MEMORY_SOME, TOP_MEMORY_FULL);
         host_line(p, "Swap", top_has(n, TOP_SWAP), n->v[TOP_SWAP], n->v[TOP_SWAP_MAX]);
         if (top_has(n, TOP_SWAP))
-                putf(p, STYLE_PLAIN, n->v[TOP_SWAP_MAX] > 0 ? "%s/%s" : "none", say_size(n->v[TOP_SWAP], a),
-                     say_size(n->v[TOP_SWAP_MAX], b));
+                paint_format(p, STYLE_PLAIN, n->v[TOP_SWAP_MAX] > 0 ? "%s/%s" : "none",
+                             say_size(n->v[TOP_SWAP], a), say_size(n->v[TOP_SWAP_MAX], b));
         host_line(p, "IO", top_has(n, TOP_IO_SOME), n->v[TOP_IO_SOME], 10000);
         if (top_has(n, TOP_READ) || top_has(n, TOP_WRITE))
-                putf(p, STYLE_PLAIN, "read %s/s, written %s/s", say_size(n->v[TOP_READ], a),
-                     say_size(n->v[TOP_WRITE], b));
+                paint_format(p, STYLE_PLAIN, "read %s/s, written %s/s", say_size(n->v[TOP_READ], a),
+                             say_size(n->v[TOP_WRITE], b));
         stalls(p, n, TOP_IO_SOME, TOP_IO_FULL);
 }
 
@@ -249,16 +149,16 @@ static void host_short(Painter *p, const TopHost *h) {
         const TopNumbers *n = &h->numbers;
         char a[SAY_MAX], b[SAY_MAX];
 
-        new_line(p);
+        paint_line(p);
         if (top_has(n, TOP_CPU) && top_has(n, TOP_CPU_MAX))
-                putf(p, STYLE_PLAIN, "CPU %s ",
-                     say_permyriad(num_muldiv(n->v[TOP_CPU], 10000, n->v[TOP_CPU_MAX]), a));
+                paint_format(p, STYLE_PLAIN, "CPU %s ",
+                             say_permyriad(num_muldiv(n->v[TOP_CPU], 10000, n->v[TOP_CPU_MAX]), a));
         if (top_has(n, TOP_MEMORY))
-                putf(p, STYLE_PLAIN, "Mem %s/%s ", say_size(n->v[TOP_MEMORY], a),
-                     say_size(n->v[TOP_MEMORY_MAX], b));
+                paint_format(p, STYLE_PLAIN, "Mem %s/%s ", say_size(n->v[TOP_MEMORY], a),
+                             say_size(n->v[TOP_MEMORY_MAX], b));
         if (top_has(n, TOP_IO_SOME))
-                putf(p, pressure_style(n->v[TOP_IO_SOME]), "IO waiting %s",
-                     say_permyriad(n->v[TOP_IO_SOME], a));
+                paint_format(p, pressure_style(n->v[TOP_IO_SOME]), "IO waiting %s",
+                             say_permyriad(n->v[TOP_IO_SOME], a));
 }
 
 /* ---- columns ---- */
@@ -339,7 +239,7 @@ static void header(Painter *p, const Layout *l, const TopModel *m) {
         bool reverse, marked = false;
         TopSort sort = top_model_get_sort(m, &reverse);
 
-        new_line(p);
+        paint_line(p);
         p->inverse = true;
         for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
                 bool mark = columns[i].sort == sort && !marked;
@@ -354,12 +254,13 @@ static void header(Painter *p, const Layout *l, const TopModel *m) {
                                : reverse != (sort == TOP_SORT_NAME) ? (p->utf8 ? "\u25b4" : "^")
                                                                     : (p->utf8 ? "\u25be" : "v"));
                 if (i > 0)
-                        blanks(p, 1);
-                put(p, mark ? STYLE_BOLD : STYLE_PLAIN, label, i > 0 ? columns[i].width : l->name_width,
-                    columns[i].kind != KIND_NAME && columns[i].kind != KIND_BAR);
+                        paint_blanks(p, 1);
+                paint_text(p, mark ? STYLE_BOLD : STYLE_PLAIN, label,
+                           i > 0 ? columns[i].width : l->name_width,
+                           columns[i].kind != KIND_NAME && columns[i].kind != KIND_BAR);
         }
         if (p->line)
-                blanks(p, p->width - p->line->width);
+                paint_blanks(p, p->width - p->line->width);
         p->inverse = false;
 }
 
@@ -377,17 +278,17 @@ static void name_cell(Painter *p, const TopRow *row, size_t width) {
         if (buf_error(&cut) < 0 || buf_error(&escaped) < 0)
                 p->screen->error = -ENOMEM;
         if (row->is_tenant)
-                put(p, STYLE_PLAIN, mark, 2, false);
+                paint_text(p, STYLE_PLAIN, mark, 2, false);
         else
-                put(p, row->frozen ? STYLE_BAD : STYLE_WARN,
-                    row->frozen      ? "F "
-                    : row->throttled ? "T "
-                                     : "  ",
-                    2, false);
+                paint_text(p, row->frozen ? STYLE_BAD : STYLE_WARN,
+                           row->frozen      ? "F "
+                           : row->throttled ? "T "
+                                            : "  ",
+                           2, false);
         room = MAX_OF(text_width(buf_str(&cut)), (size_t)1);
-        put(p, row->is_tenant ? STYLE_BOLD : STYLE_PLAIN, buf_str(&cut), room, false);
-        blanks(p, width - MIN_OF(width, 2 + room + strlen(members)));
-        put(p, STYLE_DIM, members, 0, false);
+        paint_text(p, row->is_tenant ? STYLE_BOLD : STYLE_PLAIN, buf_str(&cut), room, false);
+        paint_blanks(p, width - MIN_OF(width, 2 + room + strlen(members)));
+        paint_text(p, STYLE_DIM, members, 0, false);
 }
 
 static void bar_cell(Painter *p, const TopNumbers *n, size_t i) {
@@ -395,11 +296,11 @@ static void bar_cell(Painter *p, const TopNumbers *n, size_t i) {
         uint64_t v = n->v[columns[i].field], share = v;
 
         if (!top_has(n, columns[i].field)) {
-                put(p, STYLE_DIM, "-", columns[i].width, false);
+                paint_text(p, STYLE_DIM, "-", columns[i].width, false);
                 return;
         }
         if (of_ceiling && !top_has(n, columns[i].max)) {
-                put(p, STYLE_DIM, "no max", columns[i].width, false);
+                paint_text(p, STYLE_DIM, "no max", columns[i].width, false);
                 return;
         }
         if (of_ceiling) {
@@ -440,17 +341,17 @@ static void number_cell(Painter *p, const TopRow *row, size_t i) {
                 (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
         if (strlen(text) > columns[i].width) /* rather none than a wrong one */
                 (void)snprintf(text, sizeof(text), ">%.*s", (int)columns[i].width - 1, "999999999999");
-        put(p, style, text, columns[i].width, true);
+        paint_text(p, style, text, columns[i].width, true);
 }
 
 static void row_line(Painter *p, const Layout *l, const TopRow *row, bool selected) {
-        new_line(p);
+        paint_line(p);
         p->inverse = selected;
         for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
                 if (!l->shown[i])
                         continue;
                 if (i > 0)
-                        blanks(p, 1);
+                        paint_blanks(p, 1);
                 if (columns[i].kind == KIND_NAME)
                         name_cell(p, row, l->name_width);
                 else if (columns[i].kind == KIND_BAR)
@@ -459,7 +360,7 @@ static void row_line(Painter *p, const Layout *l, const TopRow *row, bool select
                         number_cell(p, row, i);
         }
         if (selected && p->line)
-                blanks(p, p->width - p->line->width);
+                paint_blanks(p, p->width - p->line->width);
         p->inverse = false;
 }
 
@@ -472,20 +373,20 @@ static void keys(Painter *p, const TopModel *m) {
                     { "space", "fold" }, { "/", "filter" }, { "r", "reverse" } };
         _cleanup_buf_ Buf filter = BUF_INIT;
 
-        new_line(p);
+        paint_line(p);
         text_escape(&filter, top_model_get_filter(m), p->utf8, false);
         if (p->state->editing) {
-                putf(p, STYLE_BOLD, "/%s_", buf_str(&filter));
-                put(p, STYLE_DIM, "  enter: keep, esc: drop", 0, false);
+                paint_format(p, STYLE_BOLD, "/%s_", buf_str(&filter));
+                paint_text(p, STYLE_DIM, "  enter: keep, esc: drop", 0, false);
                 return;
         }
         if (filter.len > 0)
-                putf(p, STYLE_WARN, "/%s  ", buf_str(&filter));
+                paint_format(p, STYLE_WARN, "/%s  ", buf_str(&filter));
         for (size_t i = 0; i < ARRAY_SIZE(all) && p->line; i++) {
                 if (p->line->width + strlen(all[i].key) + strlen(all[i].what) + 1 > p->width)
                         break;
-                put(p, STYLE_BOLD, all[i].key, 0, false);
-                putf(p, STYLE_PLAIN, " %s  ", all[i].what);
+                paint_text(p, STYLE_BOLD, all[i].key, 0, false);
+                paint_format(p, STYLE_PLAIN, " %s  ", all[i].what);
         }
 }
 
@@ -516,9 +417,9 @@ static void help(Painter *p, size_t lines) {
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(all) && lines > 0; i++, lines--) {
-                new_line(p);
-                put(p, STYLE_BOLD, all[i].key, MIN_OF(18U, MAX_OF(p->width / 4, 2U)), false);
-                put(p, STYLE_PLAIN, all[i].what, 0, false);
+                paint_line(p);
+                paint_text(p, STYLE_BOLD, all[i].key, MIN_OF(18U, MAX_OF(p->width / 4, 2U)), false);
+                paint_text(p, STYLE_PLAIN, all[i].what, 0, false);
         }
 }
 
@@ -577,16 +478,16 @@ int top_screen_render(TopScreen *s, const TopModel *m, const TopState *state, un
                 for (size_t i = *first; i < n && i - *first < page; i++)
                         row_line(&p, &l, &rows[i], !state->no_keys && i == top_model_cursor_row(m));
                 if (n == 0)
-                        new_line(&p);
+                        paint_line(&p);
                 if (n == 0)
-                        put(&p, STYLE_DIM,
-                            *top_model_get_filter(m) ? "nothing has that in its name"
-                                                     : "no containers run here",
-                            0, false);
+                        paint_text(&p, STYLE_DIM,
+                                   *top_model_get_filter(m) ? "nothing has that in its name"
+                                                            : "no containers run here",
+                                   0, false);
         }
         if (!state->no_keys && height >= 3) {
                 while (s->n > 0 && s->n + 1 < height && s->error == 0)
-                        new_line(&p);
+                        paint_line(&p);
                 keys(&p, m);
         }
         s->n = MIN_OF(s->n, state->no_keys ? s->n : (size_t)height);
