@@ -186,10 +186,11 @@ static int connect_bus(Client *c) {
         return STATUS_DONE;
 }
 
-static int call_v(Client *c, bool changing, sd_bus_message **ret, const char *method, const char *types,
-                  va_list ap) {
+/* *ret has its arguments, and does not start the guard. */
+static int new_call(Client *c, bool changing, sd_bus_message **ret, const char *method, const char *types,
+                    va_list ap) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+        const sd_bus_error none = SD_BUS_ERROR_NULL;
         int r = connect_bus(c);
 
         if (r != STATUS_DONE)
@@ -202,7 +203,19 @@ static int call_v(Client *c, bool changing, sd_bus_message **ret, const char *me
         if (r == -EINVAL) /* libsystemd refuses text that is not UTF-8 */
                 return fail(c, STATUS_FAILED, "an argument is not valid UTF-8");
         if (r < 0)
-                return fail_call(c, method, changing, r, &e);
+                return fail_call(c, method, changing, r, &none);
+        *ret = steal_ptr(m);
+        return STATUS_DONE;
+}
+
+static int call_v(Client *c, bool changing, sd_bus_message **ret, const char *method, const char *types,
+                  va_list ap) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+        int r = new_call(c, changing, &m, method, types, ap);
+
+        if (r != STATUS_DONE)
+                return r;
         r = sd_bus_call(c->bus, m, c->patience, &e, ret);
         return r < 0 ? fail_call(c, method, changing, r, &e) : STATUS_DONE;
 }
@@ -255,22 +268,19 @@ static int read_memfd(Client *c, const char *method, sd_bus_message *reply, Buf 
         return STATUS_DONE;
 }
 
-static int read_pages(Client *c, bool changing, const char *method, const char *argument, Buf *data) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *opened = NULL;
+/* What OpenPaged() answered, and then the bytes. */
+static int read_opened(Client *c, bool changing, const char *method, sd_bus_message *opened, Buf *data) {
         uint64_t handle, size;
-        int r = call(c, changing, &opened, "OpenPaged", "ss", method, argument);
 
-        if (r != STATUS_DONE)
-                return r;
         if (sd_bus_message_read(opened, "tt", &handle, &size) < 0 || size > ANSWER_MAX)
                 return bad_answer(c, method);
         while (data->len < size) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *page = NULL;
                 const void *bytes;
                 size_t n;
+                int r = call(c, changing, &page, "ReadPaged", "ttu", handle, (uint64_t)data->len,
+                             (uint32_t)BUS_PAGE_MAX);
 
-                r = call(c, changing, &page, "ReadPaged", "ttu", handle, (uint64_t)data->len,
-                         (uint32_t)BUS_PAGE_MAX);
                 if (r != STATUS_DONE)
                         return r;
                 if (sd_bus_message_read_array(page, 'y', &bytes, &n) < 0 || n == 0 || n > size - data->len)
@@ -280,6 +290,13 @@ static int read_pages(Client *c, bool changing, const char *method, const char *
                         return fail(c, STATUS_FAILED, "out of memory");
         }
         return STATUS_DONE;
+}
+
+static int read_pages(Client *c, bool changing, const char *method, const char *argument, Buf *data) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *opened = NULL;
+        int r = call(c, changing, &opened, "OpenPaged", "ss", method, argument);
+
+        return r == STATUS_DONE ? read_opened(c, changing, method, opened, data) : r;
 }
 
 /* The bytes of an answer: as a memfd, by a call with these arguments; or in pages, asked for with `argument`. */
