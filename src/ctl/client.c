@@ -35,6 +35,12 @@ struct Client {
         bool watching; /* ActionTaken is matched on this connection */
         bool seen;
         usec_t patience;
+        usec_t waited; /* how long the last call would have waited */
+        struct {
+                const char *method; /* NULL: nothing is asked */
+                sd_bus_slot *slot; /* NULL: with the connection it is lost */
+                sd_bus_message *reply;
+        } asked;
         Buf error;
 };
 
@@ -55,6 +61,7 @@ void client_set_patience(Client *c, usec_t timeout) { c->patience = timeout; }
 Client *client_free(Client *c) {
         if (!c)
                 return NULL;
+        client_forget(c);
         sd_bus_close_unref(c->bus);
         free(c->host);
         buf_deinit(&c->error);
@@ -113,7 +120,13 @@ static int fail_refused(Client *c, bool changing) {
                     getuid());
 }
 
+static void drop_question(Client *c) {
+        c->asked.slot = sd_bus_slot_unref(c->asked.slot);
+        c->asked.reply = sd_bus_message_unref(c->asked.reply);
+}
+
 static void disconnect(Client *c) {
+        drop_question(c); /* it holds the connection */
         c->bus = sd_bus_close_unref(c->bus);
         c->watching = false;
 }
@@ -143,7 +156,7 @@ static int fail_call(Client *c, const char *method, bool changing, int r, const 
                 char why[64];
 
                 (void)snprintf(why, sizeof(why), "it did not answer within %llu s",
-                               (unsigned long long)(c->patience / USEC_PER_SEC));
+                               (unsigned long long)(c->waited / USEC_PER_SEC));
                 return fail_unreachable(c, why);
         }
         if (is_one_of(name, refused))
@@ -216,6 +229,7 @@ static int call_v(Client *c, bool changing, sd_bus_message **ret, const char *me
 
         if (r != STATUS_DONE)
                 return r;
+        c->waited = c->patience;
         r = sd_bus_call(c->bus, m, c->patience, &e, ret);
         return r < 0 ? fail_call(c, method, changing, r, &e) : STATUS_DONE;
 }
@@ -392,6 +406,83 @@ int client_release(Client *c, const char *name, json_t **ret) {
         int r = fetch(c, &data, true, "ReleaseCeilings", name, "s", name);
 
         return r == STATUS_DONE ? parse(c, "ReleaseCeilings", &data, ret) : r;
+}
+
+/* ---- asking without waiting ---- */
+
+static int on_reply(sd_bus_message *m, void *user, sd_bus_error *e) {
+        Client *c = user;
+
+        (void)e;
+        c->asked.reply = sd_bus_message_ref(m);
+        return 0;
+}
+
+static int new_question(Client *c, sd_bus_message **ret, const char *method, const char *types, ...) {
+        va_list ap;
+        int r;
+
+        va_start(ap, types);
+        r = new_call(c, false, ret, method, types, ap);
+        va_end(ap);
+        return r;
+}
+
+int client_ask(Client *c, const char *method, const char *argument) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        const sd_bus_error none = SD_BUS_ERROR_NULL;
+        int r;
+
+        client_forget(c);
+        r = connect_bus(c); /* whether fds can travel is known behind that */
+        if (r == STATUS_DONE)
+                r = c->paged ? new_question(c, &m, "OpenPaged", "ss", method, argument)
+                             : new_question(c, &m, method, "s", argument);
+        if (r != STATUS_DONE)
+                return r;
+        r = sd_bus_call_async(c->bus, &c->asked.slot, m, on_reply, c, CALL_TIMEOUT);
+        if (r < 0)
+                return fail_call(c, method, false, r, &none);
+        c->asked.method = method;
+        return STATUS_DONE;
+}
+
+void client_forget(Client *c) {
+        drop_question(c);
+        c->asked.method = NULL;
+}
+
+static int read_reply(Client *c, const char *method, sd_bus_message *reply, json_t **ret) {
+        _cleanup_buf_ Buf data = BUF_INIT;
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        int r;
+
+        c->waited = CALL_TIMEOUT;
+        if (e)
+                return fail_call(c, method, false, -sd_bus_error_get_errno(e), e);
+        r = c->paged ? read_opened(c, false, method, reply, &data) : read_memfd(c, method, reply, &data);
+        return r == STATUS_DONE ? parse(c, method, &data, ret) : r;
+}
+
+bool client_answered(Client *c, int *ret_status, json_t **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *method = c->asked.method;
+        int r = 1;
+
+        if (!method)
+                return false;
+        while (c->asked.slot && !c->asked.reply && r > 0) {
+                r = sd_bus_process(c->bus, NULL);
+                if (r < 0)
+                        disconnect(c);
+        }
+        if (c->asked.slot && !c->asked.reply)
+                return false;
+        reply = steal_ptr(c->asked.reply);
+        client_forget(c);
+        *ret_status =
+                reply ? read_reply(c, method, reply, ret) : fail_unreachable(c, "the connection was closed");
+        return true;
 }
 
 /* ---- waiting for news ---- */

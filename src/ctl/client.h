@@ -3,7 +3,8 @@
 
 /*
  * Asking bailiffd over D-Bus (include/bailiff/bus.h), here or on another host
- * through ssh. Synchronous: bailiffctl does one thing at a time.
+ * through ssh. Synchronous, for bailiffctl does one thing at a time; but one question whose answer takes its time can be
+ * under way meanwhile.
  *
  * Every call returns 0 or one of the exit statuses of bailiffctl(1), with a
  * message for people in client_error(): the callers decide whether that is the end
@@ -49,6 +50,15 @@ int client_get_incidents(Client *c, uint32_t max, json_t **ret);
 int client_change(Client *c, char **ret_text, const char *method, const char *types, ...);
 /* ReleaseCeilings(): changes, and answers with JSON. */
 int client_release(Client *c, const char *name, json_t **ret);
+/*
+ * A question with one argument to a reading method (a literal) that answers with JSON, without waiting for the answer; one
+ * that is under way is forgotten. STATUS_DONE: it is under way, and client_answered() is asked now and then. False: there is no
+ * answer yet, or no question. True: *ret_status is as of client_get(), and *ret set if that is STATUS_DONE. It
+ * has at most 25 s, whatever the patience.
+ */
+int client_ask(Client *c, const char *method, const char *argument);
+bool client_answered(Client *c, int *ret_status, json_t **ret);
+void client_forget(Client *c); /* safe without one */
 /* Until the guard signals that something happened, or this process gets a signal, at most `timeout`; never an error: whoever
  * asks again finds out. */
 void client_wait(Client *c, usec_t timeout);
