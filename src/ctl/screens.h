@@ -66,6 +66,9 @@ const char *held_back(const json_t *leases);
 
 /* verb-processes.c: the answer of GetProcesses(). */
 int screen_processes(const json_t *answer, const View *v);
+/* Of one of its processes: what it waited for most of the span; nothing where that is little, or not known. */
+void process_wait(Buf *b, const json_t *process, uint64_t span);
+uint64_t process_cpu(const json_t *process, uint64_t span); /* within the span, permyriad of one CPU */
 #define TOLD_PROCESSES_MAX 3
 /* Those of a "judged", in one sentence; nothing where none are known. */
 void tell_processes(Buf *b, const json_t *judged);

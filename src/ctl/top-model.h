@@ -70,6 +70,7 @@ typedef struct TopRow {
         bool is_tenant, folded;
         bool throttled, frozen; /* a container, by a lease */
         const char *name; /* as it is: not escaped */
+        const char *cgroup; /* of a container: its path */
         uint64_t cgroup_id; /* of a container */
         size_t n_containers; /* of a tenant */
         TopNetwork network; /* of a container: whose it is; only its own is in its numbers */

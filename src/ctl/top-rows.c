@@ -113,9 +113,11 @@ static int gather(TopModel *m) {
                 }
                 if (GROW(t->members, t->n_members, t->alloc) < 0)
                         return -ENOMEM;
-                t->members[t->n_members++] = (TopMember){
-                        s, { .name = name_of(m, s), .cgroup_id = s->cgroup_id, .numbers = s->numbers }
-                };
+                t->members[t->n_members++] = (TopMember){ s,
+                                                          { .name = name_of(m, s),
+                                                            .cgroup = s->cgroup,
+                                                            .cgroup_id = s->cgroup_id,
+                                                            .numbers = s->numbers } };
                 member_object(&t->members[t->n_members - 1].row, map_get_u64(&m->containers, s->cgroup_id));
         }
         return 0;

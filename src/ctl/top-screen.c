@@ -7,6 +7,7 @@
  *   the host, four lines    CPU [||||      ] 34.0% of 8 CPUs, some 12.0%
  *   columns                 NAME ... the key's is marked
  *   rows
+ *   the pane, where it is open: top-pane.c
  *   keys
  *
  * Small terminals lose the host first, columns next (each has a rank; the one that is sorted by stays), and
@@ -369,8 +370,9 @@ static void row_line(Painter *p, const Layout *l, const TopRow *row, bool select
 static void keys(Painter *p, const TopModel *m) {
         static const struct {
                 const char *key, *what;
-        } all[] = { { "q", "quit" },     { "h", "help" },   { "c m i w p t n", "sort" },
-                    { "space", "fold" }, { "/", "filter" }, { "r", "reverse" } };
+        } all[] = { { "q", "quit" },     { "h", "help" },          { "c m i w p t n", "sort" },
+                    { "space", "fold" }, { "enter", "processes" }, { "/", "filter" },
+                    { "r", "reverse" } };
         _cleanup_buf_ Buf filter = BUF_INIT;
 
         paint_line(p);
@@ -398,6 +400,7 @@ static void help(Painter *p, size_t lines) {
                 { "h ?", "this text; any key goes back" },
                 { "up down", "move; PgUp PgDn Home End" },
                 { "space enter", "fold or unfold a tenant" },
+                { "enter", "on a container: its processes, and away with them; esc, too" },
                 { "/", "filter by name; esc: all again" },
                 { "c", "sort by CPU" },
                 { "m", "by memory" },
@@ -434,10 +437,10 @@ static size_t lines_around(unsigned height) {
         return 1 + lines_of_host(height) + (height >= 4) + (height >= 3); /* title, host, header, keys */
 }
 
-size_t top_screen_page(unsigned height) {
-        size_t around = lines_around(height);
+size_t top_screen_page(unsigned height, bool pane) {
+        size_t around = lines_around(height), page = height > around ? height - around : 1;
 
-        return height > around ? height - around : 1;
+        return pane ? page - top_pane_lines(page) : page;
 }
 
 static size_t first_in_sight(size_t first, size_t cursor, size_t page, size_t n) {
@@ -451,7 +454,8 @@ static size_t first_in_sight(size_t first, size_t cursor, size_t page, size_t n)
 int top_screen_render(TopScreen *s, const TopModel *m, const TopState *state, unsigned width, unsigned height,
                       bool utf8, size_t *first) {
         Painter p = { .screen = s, .state = state, .width = width, .height = height, .utf8 = utf8 };
-        size_t n, page = state->no_keys ? SIZE_MAX : top_screen_page(height);
+        bool pane = state->pane && state->pane->name && !state->help && !state->no_keys;
+        size_t n, page = state->no_keys ? SIZE_MAX : top_screen_page(height, pane);
         const TopRow *rows = top_model_rows(m, &n);
         bool reverse;
         Layout l;
@@ -484,6 +488,13 @@ int top_screen_render(TopScreen *s, const TopModel *m, const TopState *state, un
                                    *top_model_get_filter(m) ? "nothing has that in its name"
                                                             : "no containers run here",
                                    0, false);
+        }
+        if (pane) {
+                size_t lines = top_screen_page(height, false) - page;
+
+                while (s->n + lines + (height >= 3) < height && s->error == 0)
+                        paint_line(&p);
+                top_pane_paint(state->pane, &p, lines);
         }
         if (!state->no_keys && height >= 3) {
                 while (s->n > 0 && s->n + 1 < height && s->error == 0)

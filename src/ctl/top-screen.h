@@ -8,6 +8,7 @@
 
 #include "table.h"
 #include "top-model.h"
+#include "top-pane.h"
 
 typedef struct TopPiece { /* of a line's text */
         size_t len; /* bytes */
@@ -37,6 +38,7 @@ typedef struct TopState {
         bool no_keys; /* nobody can press one: no cursor, no last line, all rows */
         bool help; /* the keys, instead of the rows */
         bool editing; /* the filter is being typed */
+        const TopPane *pane; /* below the rows; NULL, or closed: none */
 } TopState;
 
 /*
@@ -45,5 +47,5 @@ typedef struct TopState {
  */
 int top_screen_render(TopScreen *s, const TopModel *m, const TopState *state, unsigned width, unsigned height,
                       bool utf8, size_t *first);
-/* How many rows a page has. */
-size_t top_screen_page(unsigned height);
+/* How many rows a page has, with the pane or without it. */
+size_t top_screen_page(unsigned height, bool pane);

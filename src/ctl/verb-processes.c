@@ -11,8 +11,7 @@
 #include "num.h"
 #include "screens.h"
 
-/* What it waited for most of the span; nothing where that is little, or not known. */
-static void longest_wait(Buf *b, const json_t *process, uint64_t span) {
+void process_wait(Buf *b, const json_t *process, uint64_t span) {
         static const struct {
                 const char *key, *text;
         } waits[] = {
@@ -38,7 +37,7 @@ static void longest_wait(Buf *b, const json_t *process, uint64_t span) {
         buf_printf(b, "%s %s", waits[which].text, say_permyriad(num_muldiv(most, 10000, span), part));
 }
 
-static uint64_t permyriad_of(const json_t *process, uint64_t span) {
+uint64_t process_cpu(const json_t *process, uint64_t span) {
         return span > 0 ? num_muldiv(json_number(process, "span_cpu_usec"), 10000, span) : 0;
 }
 
@@ -70,10 +69,10 @@ int screen_processes(const json_t *answer, const View *v) {
                 char text[SAY_MAX];
 
                 delays |= json_has(p, "delays");
-                longest_wait(&wait, p, span);
+                process_wait(&wait, p, span);
                 table_cellf(t, STYLE_PLAIN, "%llu", (unsigned long long)json_number(p, "pid"));
                 table_cell(t, STYLE_BOLD, json_text(p, "comm"));
-                table_cell(t, STYLE_PLAIN, say_permyriad(permyriad_of(p, span), text));
+                table_cell(t, STYLE_PLAIN, say_permyriad(process_cpu(p, span), text));
                 table_cell(t, STYLE_PLAIN, say_span(json_number(p, "cpu_usec"), text));
                 table_cell(t, STYLE_PLAIN, say_size(json_number(p, "rss_bytes"), text));
                 table_cellf(t, STYLE_PLAIN, "%llu", (unsigned long long)json_number(p, "threads"));
@@ -97,10 +96,10 @@ void tell_processes(Buf *b, const json_t *judged) {
 
                 if (i == TOLD_PROCESSES_MAX)
                         break;
-                longest_wait(&wait, p, span);
+                process_wait(&wait, p, span);
                 buf_printf(b, "%s%s (pid %llu) used %s CPU and %s of memory%s%s", i > 0 ? "; " : "",
                            comm ? comm : "?", (unsigned long long)json_number(p, "pid"),
-                           say_permyriad(permyriad_of(p, span), cpu),
+                           say_permyriad(process_cpu(p, span), cpu),
                            say_size(json_number(p, "rss_bytes"), rss),
                            wait.len > 0 ? ", and waited for " : "", buf_str(&wait));
                 if (wait.len > 0 && json_number(p, "threads") > 1)

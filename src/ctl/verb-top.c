@@ -8,6 +8,9 @@
  * A guard that goes away is waited for: what was there stays, in grey and with its age. When one answers again
  * the model finds out whether it is the same.
  *
+ * The processes of a container are asked about without waiting for the answer, which takes its time: meanwhile the keys
+ * are waited for in short steps, and whether it has come is looked at between two.
+ *
  * Where there is no terminal, or --batch is given, one screen is printed after two looks; with --json one object.
  */
 
@@ -26,6 +29,7 @@
 #define OBJECTS_USEC (5 * USEC_PER_SEC)
 #define PATIENCE (3 * USEC_PER_SEC) /* the keys wait as long as a call does */
 #define PATIENCE_REMOTE (10 * USEC_PER_SEC)
+#define ANSWER_STEP (100 * USEC_PER_MSEC)
 #define BATCH_WIDTH 132
 #define FILTER_MAX 128
 #define KEY_ESCAPE 27
@@ -39,12 +43,14 @@ typedef struct Top {
         Buf away; /* why there is no guard */
         Buf typed; /* the filter */
         TopScreen screen;
+        TopPane pane;
         size_t first;
         bool help, editing;
 } Top;
 
 static void top_deinit(Top *t) {
         top_screen_deinit(&t->screen);
+        top_pane_close(&t->pane);
         buf_deinit(&t->away);
         buf_deinit(&t->typed);
         t->model = top_model_free(t->model);
@@ -123,6 +129,28 @@ static int look(Top *t) {
         return r;
 }
 
+/* What the pane shows. Waits for no look; where there is no guard, what was there stays. */
+static void look_at_processes(Top *t) {
+        json_t *answer = NULL;
+        int r;
+
+        if (client_answered(t->c->client, &r, &answer))
+                top_pane_answer(&t->pane, answer, client_error(t->c->client), monotonic());
+        if (t->away.len > 0 || !top_pane_due(&t->pane, monotonic()))
+                return;
+        if (client_ask(t->c->client, "GetProcesses", t->pane.cgroup) == STATUS_DONE)
+                top_pane_asked(&t->pane);
+        else
+                top_pane_answer(&t->pane, NULL, client_error(t->c->client), monotonic());
+}
+
+/* When something is to be done if no key comes first. */
+static usec_t wakes(const Top *t, usec_t now, usec_t next) {
+        if (t->pane.asked)
+                return MIN_OF(next, now + ANSWER_STEP);
+        return t->pane.name && t->away.len == 0 ? MIN_OF(next, t->pane.next) : next;
+}
+
 /* ---- one screen ---- */
 
 static int paint(Top *t, unsigned width, unsigned height, bool keys) {
@@ -135,6 +163,7 @@ static int paint(Top *t, unsigned width, unsigned height, bool keys) {
                 .no_keys = !keys,
                 .help = t->help,
                 .editing = t->editing,
+                .pane = &t->pane,
         };
 
         return top_screen_render(&t->screen, t->model, &state, width, height, t->c->view.utf8, &t->first);
@@ -273,6 +302,31 @@ static int edit(Top *t, int key) {
         return top_model_filter(t->model, buf_str(&t->typed));
 }
 
+/* The tenant that the cursor is on is folded; of a container come the processes. */
+static int enter(Top *t) {
+        size_t n, at = top_model_cursor_row(t->model);
+        const TopRow *rows = top_model_rows(t->model, &n);
+
+        if (at >= n)
+                return 0;
+        if (rows[at].is_tenant) {
+                top_model_fold(t->model);
+                return 0;
+        }
+        client_forget(t->c->client);
+        return top_pane_toggle(&t->pane, &rows[at]);
+}
+
+static int escape(Top *t) {
+        if (t->pane.name) {
+                client_forget(t->c->client);
+                top_pane_close(&t->pane);
+                return 0;
+        }
+        buf_clear(&t->typed);
+        return top_model_filter(t->model, "");
+}
+
 /* 1: quit. 0, -ENOMEM. */
 static int press(Top *t, int key) {
         static const struct {
@@ -281,7 +335,7 @@ static int press(Top *t, int key) {
         } sorts[] = { { 'c', TOP_SORT_CPU },     { 'm', TOP_SORT_MEMORY },   { 'i', TOP_SORT_IO },
                       { 'w', TOP_SORT_NETWORK }, { 'p', TOP_SORT_PRESSURE }, { 't', TOP_SORT_TASKS },
                       { 'n', TOP_SORT_NAME } };
-        long page = (long)top_screen_page((unsigned)MAX_OF(getmaxy(stdscr), 1));
+        long page = (long)top_screen_page((unsigned)MAX_OF(getmaxy(stdscr), 1), t->pane.name);
 
         if (t->editing)
                 return edit(t, key);
@@ -321,17 +375,17 @@ static int press(Top *t, int key) {
                 top_model_move(t->model, LONG_MAX);
                 break;
         case ' ':
+                top_model_fold(t->model);
+                break;
         case '\n':
         case '\r':
         case KEY_ENTER:
-                top_model_fold(t->model);
-                break;
+                return enter(t);
         case '/':
                 t->editing = true;
                 break;
         case KEY_ESCAPE:
-                buf_clear(&t->typed);
-                return top_model_filter(t->model, "");
+                return escape(t);
         default:
                 break;
         }
@@ -343,10 +397,10 @@ static int live(Top *t) {
         int r = draw(t);
 
         while (r == 0) {
-                usec_t now = monotonic();
+                usec_t now = monotonic(), until = wakes(t, now, next);
                 int key;
 
-                timeout(now < next ? (int)((next - now) / 1000 + 1) : 0);
+                timeout(now < until ? (int)((until - now) / 1000 + 1) : 0);
                 key = getch();
                 if (key == KEY_RESIZE)
                         (void)clear();
@@ -358,8 +412,10 @@ static int live(Top *t) {
                         (void)look(t); /* why not is on the screen */
                         next = monotonic() + t->delay;
                 }
-                if (r == 0)
+                if (r == 0) {
+                        look_at_processes(t);
                         r = draw(t);
+                }
         }
         return r;
 }

@@ -458,6 +458,13 @@ static void test_json(void **state) {
 
 /* ---- screens ---- */
 
+/* Of GetProcesses(). */
+#define ANSWER(rest)                                                                                    \
+        "{'processes':[{'pid':1501,'comm':'hog','threads':16,'span_cpu_usec':250000,'rss_bytes':"       \
+        "1048576,'delays':{'cpu_usec':500000}},{'pid':4194304,'comm':'a\\u001b[31m\u65e5\\n',"          \
+        "'threads':1,'span_cpu_usec':0,'rss_bytes':0,'delays':{'io_usec':4000}}],'looked_at':12,'span_" \
+        "usec':500000" rest "}"
+
 /* All lines; each is checked to be as wide as it says, and no wider than the screen. */
 static char *render(const TopModel *m, const TopState *state, unsigned width, unsigned height, bool utf8) {
         TopScreen s = {};
@@ -518,7 +525,7 @@ static void test_screen(void **state) {
                         "- unassigned    (1)     0% no max   64M no max     0 ...... ...... ......      1\n"
                         "  shop                  0% no max   64M no max     0 ...... ...... ......      1\n"
                         "\n\n\n\n\n\n\n\n\n\n\n\n"
-                        "q quit  h help  c m i w p t n sort  space fold  / filter  r reverse\n");
+                        "q quit  h help  c m i w p t n sort  space fold  enter processes  / filter\n");
         json_decref(containers);
         json_decref(status);
         guard_close(&g);
@@ -549,6 +556,7 @@ static void test_sizes(void **state) {
         };
         const TopState now = {};
         _cleanup_(cleanup_top_model_free) TopModel *m = NULL;
+        _cleanup_(top_pane_close) TopPane pane = {};
         Guard g;
 
         (void)state;
@@ -559,10 +567,13 @@ static void test_sizes(void **state) {
                 for (size_t k = 0; k < ARRAY_SIZE(rows[i].parts); k++)
                         has(text, rows[i].parts[k]);
         }
+        assert_int_equal(top_pane_toggle(&pane, row(m, "web")), 0);
+        top_pane_answer(&pane, fixture(ANSWER("")), NULL, SEC);
         for (unsigned w = 0; w <= 240; w += 1 + w / 16)
                 for (unsigned h = 0; h <= 40; h += 1 + h / 8)
-                        for (int k = 0; k < 8; k++) {
-                                const TopState odd = { .help = k & 1,
+                        for (int k = 0; k < 16; k++) {
+                                const TopState odd = { .pane = k & 8 ? &pane : NULL,
+                                                       .help = k & 1,
                                                        .away = k & 2 ? "it is gone" : NULL,
                                                        .editing = k & 4 };
 
@@ -683,6 +694,167 @@ static void test_states(void **state) {
         guard_close(&g);
 }
 
+/* ---- the pane ---- */
+
+/* One second a step: what is done in it, and what is so behind it. */
+static void test_pane_asks(void **state) {
+        static const struct {
+                const char *does; /* "toggle NAME", "asked", "answer", "error", "close", "" */
+                const char *of; /* whose it is then, NULL: closed */
+                bool due, answered;
+        } steps[] = {
+                { "", NULL, false, false },
+                { "toggle acme", NULL, false, false }, /* a tenant has none */
+                { "toggle web", "web", true, false },
+                { "asked", "web", false, false },
+                { "answer", "web", false, true },
+                { "", "web", false, true },
+                { "toggle acme", "web", false, true },
+                { "", "web", true, true },
+                { "asked", "web", false, true }, /* what was shown stays */
+                { "error", "web", false, true },
+                { "", "web", false, true },
+                { "", "web", false, true },
+                { "", "web", true, true },
+                { "asked", "web", false, true },
+                { "toggle db", "db", true, false }, /* another one: asked at once */
+                { "asked", "db", false, false },
+                { "toggle db", NULL, false, false },
+                { "answer", NULL, false, false }, /* too late */
+                { "toggle db", "db", true, false },
+                { "close", NULL, false, false },
+                { "close", NULL, false, false },
+        };
+        _cleanup_(cleanup_top_model_free) TopModel *m = NULL;
+        _cleanup_(top_pane_close) TopPane pane = {};
+        usec_t now = 1000 * SEC;
+        Guard g;
+
+        (void)state;
+        m = model(&g);
+        for (size_t i = 0; i < ARRAY_SIZE(steps); i++, now += SEC) {
+                const char *does = steps[i].does;
+
+                if (strncmp(does, "toggle ", 7) == 0)
+                        assert_int_equal(top_pane_toggle(&pane, row(m, does + 7)), 0);
+                else if (STR_EQ(does, "asked"))
+                        top_pane_asked(&pane);
+                else if (STR_EQ(does, "answer"))
+                        top_pane_answer(&pane, fixture("{}"), NULL, now);
+                else if (STR_EQ(does, "error"))
+                        top_pane_answer(&pane, NULL, "no", now);
+                else if (STR_EQ(does, "close"))
+                        top_pane_close(&pane);
+                print_message("step %zu: %s\n", i, does);
+                assert_int_equal(pane.name != NULL, steps[i].of != NULL);
+                if (steps[i].of)
+                        assert_string_equal(pane.name, steps[i].of);
+                assert_int_equal(top_pane_due(&pane, now), steps[i].due);
+                assert_int_equal(pane.answered, steps[i].answered);
+        }
+        assert_int_equal(top_pane_toggle(&pane, row(m, "web")), 0);
+        assert_string_equal(pane.cgroup, "/t.slice/t-acme.slice/web.scope");
+        guard_close(&g);
+}
+
+static void test_pane_says(void **state) {
+        static const struct {
+                const char *answer, *error, *away;
+                const char *part, *not_there;
+        } rows[] = {
+                { NULL, NULL, NULL, "\nProcesses of web: being looked at\n", "PID" },
+                { NULL, NULL, "it is gone", "\nProcesses of web: not known: no guard answers\n", "PID" },
+                { NULL, "cannot reach it\x1b[1m: gone\nStart it", NULL,
+                  "\nProcesses of web: not known: cannot reach it\\x1b[1m: gone\n", "Start" },
+                { "{'processes':[],'error':'bailiff-netlink is not there'}", NULL, NULL,
+                  "\nProcesses of web: not known: bailiff-netlink is not there\n", "PID" },
+                { "{'processes':[],'span_usec':500000,'error':null}", NULL, NULL,
+                  "\nProcesses of web: none that could be seen\n", "PID" },
+                { ANSWER(",'error':null"), NULL, NULL, "\nProcesses of web: 2 of 12, within 500ms\n",
+                  "task_delayacct" },
+                { ANSWER(""), NULL, "it is gone", "    1501 hog ", "not known" }, /* what was there stays */
+                { "{'processes':[{'pid':7,'comm':'sh','delays':null}],'looked_at':1,'span_usec':500000}",
+                  NULL, NULL,
+                  "\nProcesses of web: 1 of 1, within 500ms; no waits: kernel.task_delayacct is 0\n",
+                  "not known" },
+                { "{'processes':[{}]}", NULL, NULL, "\n       0 ? ", "not known" },
+                { "{'processes':[7,null,'x',[]],'span_usec':-3,'looked_at':'x'}", NULL, NULL,
+                  "\nProcesses of web: 4 of 0, within ", "not known" },
+                { "{'processes':'x'}", NULL, NULL, "\nProcesses of web: none that could be seen\n", "PID" },
+                { "[]", NULL, NULL, "\nProcesses of web: none that could be seen\n", "PID" },
+        };
+        _cleanup_(cleanup_top_model_free) TopModel *m = NULL;
+        Guard g;
+
+        (void)state;
+        m = model(&g);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_(top_pane_close) TopPane pane = {};
+                const TopState now = { .pane = &pane, .away = rows[i].away };
+                _cleanup_free_ char *text = NULL;
+
+                assert_int_equal(top_pane_toggle(&pane, row(m, "web")), 0);
+                if (rows[i].answer || rows[i].error)
+                        top_pane_answer(&pane, rows[i].answer ? fixture(rows[i].answer) : NULL, rows[i].error,
+                                        SEC);
+                text = render(m, &now, 100, 24, false);
+                has(text, rows[i].part);
+                assert_null(strstr(text, rows[i].not_there));
+                has(text, "  web ");
+                has(text, "enter processes");
+        }
+        guard_close(&g);
+}
+
+static void test_pane_screen(void **state) {
+        static const struct {
+                unsigned width, height;
+                const char *parts[3];
+        } rows[] = {
+                { 200, 60, { "THREADS WAITS MOST FOR\n", " 16 CPU 100%\n", "\nq quit" } },
+                { 60, 24, { "MEMORY WAITS MOST FOR\n", " 1.0M CPU 100%\n", "\nq quit" } },
+                { 30, 24, { "COMMAND", "    1501 hog ", "\nq quit" } },
+                { 80, 12, { "\n- acme ", "    1501 hog ", "\nq quit" } },
+                { 80, 8, { "\n- acme ", "\nProcesses of web: 1 of 12, within 500ms\n", "    1501 hog " } },
+                { 80, 5, { "\n- acme ", "\nProcesses of web: 0 of 12", "\nq quit" } },
+                { 80, 4, { "\n- acme ", "\nq quit", "" } }, /* no room for it */
+        };
+        _cleanup_(cleanup_top_model_free) TopModel *m = NULL;
+        _cleanup_(top_pane_close) TopPane pane = {};
+        const TopState now = { .age = 1200000, .pane = &pane }, helped = { .help = true, .pane = &pane };
+        _cleanup_free_ char *screen = NULL, *help = NULL, *last = NULL;
+        Guard g;
+
+        (void)state;
+        m = model(&g);
+        assert_int_equal(top_pane_toggle(&pane, row(m, "web")), 0);
+        top_pane_answer(&pane, fixture(ANSWER("")), NULL, SEC);
+        screen = render(m, &now, 80, 24, false);
+        has(screen, "  shop                  0% no max   64M no max     0 ...... ...... ......      1\n"
+                    "\n\n\n\n"
+                    "Processes of web: 2 of 12, within 500ms\n"
+                    "     PID COMMAND             CPU MEMORY THREADS WAITS MOST FOR\n"
+                    "    1501 hog               50.0%   1.0M      16 CPU 100%\n"
+                    " 4194304 a\\x1b[31m?\\x0a       0%      0       1\n"
+                    "\n\n\n\n"
+                    "q quit  h help  c m i w p t n sort  space fold  enter processes  / filter\n");
+        help = render(m, &helped, 80, 24, false);
+        assert_null(strstr(help, "Processes of"));
+        has(help, "on a container: its processes");
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_free_ char *text = render(m, &now, rows[i].width, rows[i].height, false);
+
+                for (size_t k = 0; k < ARRAY_SIZE(rows[i].parts); k++)
+                        has(text, rows[i].parts[k]);
+        }
+        /* The cursor is in sight above it. */
+        top_model_move(m, LONG_MAX);
+        last = render(m, &now, 80, 9, false);
+        has(last, "\n  shop");
+        has(last, "\nProcesses of web");
+        guard_close(&g);
+}
+
 /* Names that want to be more than names, and a thousand of them. */
 static void test_many(void **state) {
         static const char *const names[] = {
@@ -774,7 +946,8 @@ int main(void) {
                 cmocka_unit_test(test_screen),        cmocka_unit_test(test_sizes),
                 cmocka_unit_test(test_sorted_column), cmocka_unit_test(test_states),
                 cmocka_unit_test(test_many),          cmocka_unit_test(test_damaged),
-                cmocka_unit_test(test_held_back),
+                cmocka_unit_test(test_held_back),     cmocka_unit_test(test_pane_asks),
+                cmocka_unit_test(test_pane_says),     cmocka_unit_test(test_pane_screen),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
