@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154,SC2016
 # `bailiffctl top` on a real terminal (a pty of script(1)) beside a real guard: 80×24, smaller, resized, without the guard
-# and with it again. And the history it reads, by memfd and by pages; and `usage`, which reads the books.
+# and with it again; a container's processes below. And the history it reads, by memfd and by pages; and `usage`, which reads the books.
 #
 #   tenant.slice
 #   └── tenant-a.slice            tenant a, by slice
@@ -27,6 +27,7 @@ policy_set <<-EOP
 EOP
 guard_start
 scope spin tenant-a.slice busybox sh -c 'while :; do :; done'
+spin=$PID
 scope idle tenant-a.slice sleep 10000
 scope other batch.slice sleep 10000
 wait_for 20 "ctl containers --json && [ \"\$(jq '[.containers[] | select(.measured.time)] | length' <<<\"\$CTL_OUT\")\" = 3 ]" "three containers are measured"
@@ -59,6 +60,27 @@ wait_for 10 "draws memory" "h explains the keys"
 mark
 press ' '
 wait_for 10 "draws spin.scope" "any other key leaves the help"
+
+# ---- the processes of a container
+
+wait_for 20 "draws '[3-5][0-9]\.[0-9]%'" "who spins is above who is idle"
+mark
+press '\033OH\033OB\r' # Home, down, enter
+wait_for 20 "draws 'Processes of spin.scope'" "enter on the container opens its processes"
+wait_for 20 "draws '$spin  *busybox'" "there are its pid and name: $spin"
+mark
+press '\033OB'
+wait_for 15 "draws idle.scope" "the cursor moves meanwhile"
+mark
+systemctl stop bailiff-netlink.socket bailiff-netlink.service
+wait_for 30 "draws 'is not there'" "without the service it says so"
+mark
+systemctl start bailiff-netlink.socket
+wait_for 60 "draws '$spin  *busybox'" "with it they are there again"
+diag "$(drawn | tr -s ' \n' ' ' | tail -c 200)"
+press '\033OA\r'
+nap 2
+
 mark
 stty --file="$(</run/top.tty)" cols 40 rows 10
 wait_for 15 "draws spin" "resized to 40x10 it draws anew"
@@ -68,6 +90,7 @@ wait_for 15 "draws spin || draws ' a ' || draws CPU" "and to 20x5"
 mark
 stty --file="$(</run/top.tty)" cols 80 rows 24
 wait_for 15 "draws spin.scope" "and back"
+is "$(drawn | grep -c 'Processes of' || :)" 0 "enter closed the processes"
 mark
 guard_stop
 wait_for 20 "drawn | grep -qiE 'gone|not running|reach|lost|away'" "without a guard it says so"
