@@ -35,14 +35,22 @@ struct Client {
         bool watching; /* ActionTaken is matched on this connection */
         bool seen;
         usec_t patience;
-        usec_t waited; /* how long the last call would have waited */
+        usec_t began, waited; /* the last call, and how long it would have waited */
         struct {
                 const char *method; /* NULL: nothing is asked */
                 sd_bus_slot *slot; /* NULL: with the connection it is lost */
                 sd_bus_message *reply;
+                usec_t began;
         } asked;
         Buf error;
 };
+
+static usec_t monotonic(void) {
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
+}
 
 Client *client_new(const char *host) {
         Client *c = calloc(1, sizeof(*c));
@@ -155,6 +163,9 @@ static int fail_call(Client *c, const char *method, bool changing, int r, const 
         if (is_one_of(name, silent) || r == -ETIMEDOUT) {
                 char why[64];
 
+                /* The bus says so, too, of one that ended or was cut off before it answered. */
+                if (monotonic() - c->began < c->waited)
+                        return fail_unreachable(c, "it went away before it answered");
                 (void)snprintf(why, sizeof(why), "it did not answer within %llu s",
                                (unsigned long long)(c->waited / USEC_PER_SEC));
                 return fail_unreachable(c, why);
@@ -229,6 +240,7 @@ static int call_v(Client *c, bool changing, sd_bus_message **ret, const char *me
 
         if (r != STATUS_DONE)
                 return r;
+        c->began = monotonic();
         c->waited = c->patience;
         r = sd_bus_call(c->bus, m, c->patience, &e, ret);
         return r < 0 ? fail_call(c, method, changing, r, &e) : STATUS_DONE;
@@ -440,6 +452,7 @@ int client_ask(Client *c, const char *method, const char *argument) {
                              : new_question(c, &m, method, "s", argument);
         if (r != STATUS_DONE)
                 return r;
+        c->asked.began = monotonic();
         r = sd_bus_call_async(c->bus, &c->asked.slot, m, on_reply, c, CALL_TIMEOUT);
         if (r < 0)
                 return fail_call(c, method, false, r, &none);
@@ -457,6 +470,7 @@ static int read_reply(Client *c, const char *method, sd_bus_message *reply, json
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         int r;
 
+        c->began = c->asked.began;
         c->waited = CALL_TIMEOUT;
         if (e)
                 return fail_call(c, method, false, -sd_bus_error_get_errno(e), e);
@@ -494,13 +508,6 @@ static int on_action(sd_bus_message *m, void *user, sd_bus_error *e) {
         (void)e;
         c->seen = true;
         return 0;
-}
-
-static usec_t monotonic(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
 }
 
 static void nap(usec_t span) {
