@@ -193,7 +193,7 @@ void top_pane_paint(const TopPane *pane, Painter *p, size_t lines) {
         paint_format(p, STYLE_PLAIN, "%zu of %llu, within %s", n,
                      (unsigned long long)json_number(pane->answer, "looked_at"), say_span(span, text));
         if (!delays)
-                paint_text(p, STYLE_DIM, "; no waits: kernel.task_delayacct is 0", 0, false);
+                paint_text(p, STYLE_DIM, "; no waits: task_delayacct is 0", 0, false);
         if (lines < HEAD_LINES)
                 return;
         header(p);

@@ -774,8 +774,7 @@ static void test_pane_says(void **state) {
                   "task_delayacct" },
                 { ANSWER(""), NULL, "it is gone", "    1501 hog ", "not known" }, /* what was there stays */
                 { "{'processes':[{'pid':7,'comm':'sh','delays':null}],'looked_at':1,'span_usec':500000}",
-                  NULL, NULL,
-                  "\nProcesses of web: 1 of 1, within 500ms; no waits: kernel.task_delayacct is 0\n",
+                  NULL, NULL, "\nProcesses of web: 1 of 1, within 500ms; no waits: task_delayacct is 0\n",
                   "not known" },
                 { "{'processes':[{}]}", NULL, NULL, "\n       0 ? ", "not known" },
                 { "{'processes':[7,null,'x',[]],'span_usec':-3,'looked_at':'x'}", NULL, NULL,
