@@ -86,7 +86,7 @@ typedef struct Rollup {
 } Rollup;
 
 void rollup_deinit(Rollup *r);
-/* A raw row, in any order. -ENOMEM. */
+/* A row, in any order; one made of others counts by its mean and its percentile. -ENOMEM. */
 int rollup_add(Rollup *r, const UsageRow *row);
-/* Exact: sums, extremes, the mean weighted by time, and the value that was not exceeded in 95 % of the time. */
+/* Exact of raw rows: sums, extremes, the mean weighted by time, and the value that was not exceeded in 95 % of the time. */
 void rollup_finish(Rollup *r, uint64_t time, UsageRow *ret);

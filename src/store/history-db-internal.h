@@ -22,7 +22,9 @@ struct HistoryDb {
         uint64_t late; /* s: the earliest row of the transaction; UINT64_MAX: none */
         HistoryDbStatus status;
         uint64_t rolled[_HISTORY_GRAIN_MAX]; /* s: rows up to there are made; not of raw */
-        uint64_t raw_from; /* s: raw rows after this have not been given up */
+        uint64_t kept_from
+                [_HISTORY_GRAIN_MAX]; /* s: rows after this have not been given up; of raw and five minutes */
+        bool checked; /* the file under this name is whole, as far as anybody knows */
         uint64_t pages_max;
         sqlite3_stmt *put[_HISTORY_OF_MAX][_HISTORY_GRAIN_MAX][2]; /* [1]: a row that is there is added to */
         sqlite3_stmt *find_cgroup, *add_cgroup, *name_cgroup, *find_tenant, *add_tenant, *put_total,

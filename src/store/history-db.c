@@ -8,8 +8,8 @@
  * (a failing disk, a file that is not there any more) is tried anew by opening the file again.
  *
  * A damaged file is evidence and may be worth repairing: it is moved aside under a name that nothing has yet, with its
- * write-ahead log, and a new one begun. Damage is looked for when the file is opened (quick_check), and believed wherever SQLite
- * finds some.
+ * write-ahead log, and a new one begun. Damage is looked for when the file is opened for the first time (quick_check), and believed
+ * wherever SQLite finds some.
  *
  * WAL and synchronous=NORMAL: a power failure may cost the last transactions, never the file.
  */
@@ -191,7 +191,9 @@ static int read_marks(HistoryDb *db) {
 
         if (r == 0)
                 r = history_meta_get(db, "rolled_1h", &db->rolled[HISTORY_1H]);
-        return r == 0 ? history_meta_get(db, "raw_from", &db->raw_from) : r;
+        if (r == 0)
+                r = history_meta_get(db, "raw_from", &db->kept_from[HISTORY_RAW]);
+        return r == 0 ? history_meta_get(db, "5min_from", &db->kept_from[HISTORY_5MIN]) : r;
 }
 
 static int open_once(HistoryDb *db) {
@@ -201,8 +203,9 @@ static int open_once(HistoryDb *db) {
 
         if (r == 0)
                 r = settings(db);
-        if (r == 0)
+        if (r == 0 && !db->checked)
                 r = quick_check(db);
+        db->checked |= r == 0;
         if (r == 0)
                 r = history_db_exec(db, "BEGIN IMMEDIATE", "begin");
         if (r == 0)
@@ -225,6 +228,7 @@ static int open_file(HistoryDb *db) {
 
         if (r != HISTORY_DB_DAMAGED)
                 return r;
+        db->checked = false;
         k = move_aside(db);
         if (k < 0) {
                 (void)snprintf(db->status.text, sizeof(db->status.text),
@@ -298,6 +302,7 @@ int history_db_begin(HistoryDb *db) {
 
         db->late = UINT64_MAX;
         if (must_reopen(db) || (db->sqlite && is_gone(db))) {
+                db->checked &= !damaged && !is_gone(db);
                 close_file(db);
                 /* Damage that was met in use need not be where quick_check looks. */
                 if (damaged && move_aside(db) < 0)

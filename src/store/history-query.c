@@ -108,7 +108,7 @@ static int divide(HistoryDb *db, uint64_t from, uint64_t to, Part parts[static _
                         return r;
                 if (first > 0 && first <= from + history_grain_sec[g] &&
                     (g == _HISTORY_GRAIN_MAX - 1 ||
-                     to - from < (uint64_t)history_grain_sec[g] * (g == HISTORY_RAW ? 720 : 2016))) {
+                     to - from < (uint64_t)history_grain_sec[g] * (g == HISTORY_RAW ? 720 : 576))) {
                         coarsest = g;
                         break;
                 }

@@ -4,14 +4,15 @@
  * Upkeep of the history: coarser rows, and giving up old ones.
  *
  * A slot is rolled up when it has been over for SETTLE_SEC, for rows of cgroups that nobody looks at often come late. It is
- * made from raw rows, the hour too, so that its percentile is exact. Rows and the mark how far it got are one
+ * made from raw rows, the hour too, so that its percentile is exact; where raw rows of the hour had to be given up, from
+ * those of five minutes (its percentile is then that of theirs). Rows and the mark how far it got are one
  * transaction: whatever ends the process, a slot is rolled up once. When rows come later than that (or the clock was set
- * back) the mark goes back with them, and their slots are made anew: replaced where all raw rows of the slot are still
- * there, added to where they are not.
+ * back) the mark goes back with them, and their slots are made anew: replaced where everything that they are made of is
+ * still there, added to where it is not.
  *
  * Giving up goes by small steps, the oldest first, somewhat faster than time. So it never holds the caller up, and a clock that
  * stands wrong for a while does not cost all of the history. Where the file is about to be larger than it may, the oldest
- * raw rows go, then the oldest of the next grain.
+ * raw rows go, then events, then the oldest of the next grain. Nothing goes before it is in the next grain.
  */
 
 #include <malloc.h>
@@ -22,6 +23,7 @@
 
 #define SETTLE_SEC 90
 #define SLOTS_MAX 4 /* rolled up at a time */
+#define EVENTS_DAYS 7 /* that are kept where there is no room */
 #define SQUEEZES_MAX 8 /* steps of giving up for want of room, at a time */
 
 static const unsigned step_sec[_HISTORY_GRAIN_MAX] = { 60, 1800, 6 * 3600 }, /* for age */
@@ -61,14 +63,15 @@ static void groups_deinit(Map *groups) {
         map_deinit(groups);
 }
 
-static int gather(HistoryDb *db, HistoryOf of, uint64_t from, uint64_t to, Map *groups) {
+static int gather(HistoryDb *db, HistoryOf of, HistoryGrain source, uint64_t from, uint64_t to, Map *groups) {
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         _cleanup_buf_ Buf sql = BUF_INIT;
         int r, k;
 
         buf_puts(&sql, "SELECT ");
-        history_row_columns(of, HISTORY_RAW, &sql);
-        buf_printf(&sql, " FROM %s_raw WHERE time > ?1 AND time <= ?2", history_of_name[of]);
+        history_row_columns(of, source, &sql);
+        buf_printf(&sql, " FROM %s_%s WHERE time > ?1 AND time <= ?2", history_of_name[of],
+                   history_grain_name[source]);
         r = history_db_prepare(db, buf_str(&sql), &s, "roll up");
         if (r != 0)
                 return r;
@@ -78,7 +81,7 @@ static int gather(HistoryDb *db, HistoryOf of, uint64_t from, uint64_t to, Map *
                 Group *g = group_get(groups, sqlite3_column_int64(s, 1));
                 UsageRow row;
 
-                (void)history_row_read(s, 2, HISTORY_RAW, &row);
+                (void)history_row_read(s, 2, source, &row);
                 if (!g || rollup_add(&g->rollup, &row) < 0)
                         return -ENOMEM;
         }
@@ -87,13 +90,15 @@ static int gather(HistoryDb *db, HistoryOf of, uint64_t from, uint64_t to, Map *
 
 static int roll_slot_of(HistoryDb *db, HistoryOf of, HistoryGrain grain, uint64_t end) {
         uint64_t begin = end - history_grain_sec[grain];
+        bool raw_whole = begin >= db->kept_from[HISTORY_RAW],
+             by_5min = !raw_whole && grain == HISTORY_1H && begin >= db->kept_from[HISTORY_5MIN];
         _cleanup_(groups_deinit) Map groups = MAP_INIT;
-        int r = gather(db, of, begin, end, &groups);
+        int r = gather(db, of, by_5min ? HISTORY_5MIN : HISTORY_RAW, begin, end, &groups);
         size_t i = 0;
         Group *g;
 
         while (r == 0 && (g = map_next(&groups, &i))) {
-                sqlite3_stmt *s = db->put[of][grain][begin < db->raw_from];
+                sqlite3_stmt *s = db->put[of][grain][!raw_whole && !by_5min];
                 UsageRow row;
 
                 rollup_finish(&g->rollup, end, &row);
@@ -112,8 +117,10 @@ static int next_slot(HistoryDb *db, HistoryGrain grain, uint64_t *ret) {
                 char sql[96];
                 int r;
 
-                (void)snprintf(sql, sizeof(sql), "SELECT MIN(time) FROM %s_raw WHERE time > %llu",
-                               history_of_name[of], (unsigned long long)db->rolled[grain]);
+                /* An hour whose raw rows are gone is in the five minutes still. */
+                (void)snprintf(sql, sizeof(sql), "SELECT MIN(time) FROM %s_%s WHERE time > %llu",
+                               history_of_name[of], history_grain_name[grain - 1],
+                               (unsigned long long)db->rolled[grain]);
                 r = history_db_number(db, sql, &t);
                 if (r != 0)
                         return r;
@@ -148,12 +155,24 @@ static int roll_slot(HistoryDb *db, HistoryGrain grain, uint64_t end) {
         return 0;
 }
 
+/* The end of the next slot that can be made; 0: none yet. An hour waits for its five minutes. */
+static int next_complete(HistoryDb *db, HistoryGrain grain, uint64_t now, uint64_t *ret) {
+        uint64_t end, finer = 0;
+        int r = next_slot(db, grain, &end);
+
+        if (r == 0 && grain == HISTORY_1H)
+                r = next_slot(db, HISTORY_5MIN, &finer);
+        if (r == 0)
+                *ret = end + SETTLE_SEC > now || (finer > 0 && finer <= end) ? 0 : end;
+        return r;
+}
+
 static int roll(HistoryDb *db, HistoryGrain grain, uint64_t now) {
         for (int i = 0; i < (grain == HISTORY_5MIN ? SLOTS_MAX : 1); i++) {
                 uint64_t end;
-                int r = next_slot(db, grain, &end);
+                int r = next_complete(db, grain, now, &end);
 
-                if (r != 0 || end == 0 || end + SETTLE_SEC > now)
+                if (r != 0 || end == 0)
                         return r;
                 r = roll_slot(db, grain, end);
                 if (r != 0)
@@ -181,10 +200,18 @@ static int oldest(HistoryDb *db, HistoryGrain grain, uint64_t *ret) {
         return r;
 }
 
-static int give_up(HistoryDb *db, HistoryGrain grain, uint64_t until) {
-        uint64_t raw_from = db->raw_from;
-        int r = history_db_exec(db, "BEGIN IMMEDIATE", "begin");
+/* Up to there, but nothing that is not in the next grain yet. *ret_any: something may have gone. */
+static int give_up(HistoryDb *db, HistoryGrain grain, uint64_t until, bool *ret_any) {
+        static const char *const keys[] = { "raw_from", "5min_from" };
+        uint64_t from = db->kept_from[grain];
+        int r;
 
+        if (grain < HISTORY_1H)
+                until = MIN_OF(until, db->rolled[grain + 1]);
+        *ret_any = false;
+        if (until <= from && grain < HISTORY_1H)
+                return 0;
+        r = history_db_exec(db, "BEGIN IMMEDIATE", "begin");
         if (r != 0)
                 return r;
         for (int of = 0; of < _HISTORY_OF_MAX && r == 0; of++) {
@@ -194,15 +221,15 @@ static int give_up(HistoryDb *db, HistoryGrain grain, uint64_t until) {
                                history_grain_name[grain], (unsigned long long)until);
                 r = history_db_exec(db, sql, "give up old rows");
         }
-        if (r == 0 && grain == HISTORY_RAW && until > raw_from) {
-                raw_from = until;
-                r = history_meta_put(db, "raw_from", raw_from);
-        }
+        if (r == 0 && grain < HISTORY_1H)
+                r = history_meta_put(db, keys[grain], until);
         if (r == 0)
                 r = history_db_exec(db, "COMMIT", "commit");
         if (r != 0)
                 return rollback(db, r);
-        db->raw_from = raw_from;
+        if (grain < HISTORY_1H)
+                db->kept_from[grain] = until;
+        *ret_any = true;
         return 0;
 }
 
@@ -225,39 +252,68 @@ static int forget(HistoryDb *db, uint64_t now) {
 
         for (int g = 0; g < _HISTORY_GRAIN_MAX && r == 0; g++) {
                 uint64_t first, cut = now - MIN_OF(now, db->o.keep_sec[g]);
+                bool any;
 
                 r = oldest(db, (HistoryGrain)g, &first);
                 if (r != 0 || first == 0 || first > cut)
                         continue;
-                r = give_up(db, (HistoryGrain)g, MIN_OF(cut, first + step_sec[g]));
+                r = give_up(db, (HistoryGrain)g, MIN_OF(cut, first + step_sec[g]), &any);
                 if (r == 0 && g == HISTORY_1H)
                         r = give_up_words(db, MIN_OF(cut, first));
         }
         return r;
 }
 
-/* A twentieth below what the file may have: what is being written needs pages, too. */
-static int squeeze(HistoryDb *db) {
-        for (int i = 0; i < SQUEEZES_MAX; i++) {
-                uint64_t pages, unused, size, first = 0;
-                HistoryGrain g = HISTORY_RAW;
-                int r = history_db_number(db, "PRAGMA page_count", &pages);
+/* The oldest day of them, as long as they reach back further than EVENTS_DAYS. */
+static int squeeze_events(HistoryDb *db, uint64_t now, bool *ret_any) {
+        uint64_t first, day = UINT64_C(86400) * USEC_PER_SEC, until;
+        char sql[96];
+        int r = history_db_number(db, "SELECT MIN(time) FROM events", &first);
 
-                if (r == 0)
-                        r = history_db_number(db, "PRAGMA freelist_count", &unused);
-                if (r == 0)
-                        r = history_db_number(db, "PRAGMA page_size", &size);
-                if (r != 0 || (pages - MIN_OF(pages, unused)) * size <= db->o.max_bytes / 20 * 19)
+        *ret_any = r == 0 && first > 0 && now * USEC_PER_SEC > first + EVENTS_DAYS * day;
+        if (!*ret_any)
+                return r;
+        until = first + day;
+        (void)snprintf(sql, sizeof(sql), "DELETE FROM events WHERE time <= %llu", (unsigned long long)until);
+        return history_db_exec(db, sql, "give up old events");
+}
+
+static int squeeze_rows(HistoryDb *db, HistoryGrain grain, bool *ret_any) {
+        uint64_t first;
+        int r = oldest(db, grain, &first);
+
+        *ret_any = false;
+        return r != 0 || first == 0 ? r : give_up(db, grain, first + squeeze_sec[grain], ret_any);
+}
+
+static int is_large(HistoryDb *db, bool *ret) {
+        uint64_t pages, unused = 0, size = 0;
+        int r = history_db_number(db, "PRAGMA page_count", &pages);
+
+        if (r == 0)
+                r = history_db_number(db, "PRAGMA freelist_count", &unused);
+        if (r == 0)
+                r = history_db_number(db, "PRAGMA page_size", &size);
+        /* A twentieth below what the file may have: what is being written needs pages, too. */
+        *ret = r == 0 && (pages - MIN_OF(pages, unused)) * size > db->o.max_bytes / 20 * 19;
+        return r;
+}
+
+static int squeeze(HistoryDb *db, uint64_t now) {
+        for (int i = 0; i < SQUEEZES_MAX; i++) {
+                bool large, any = false;
+                int r = is_large(db, &large);
+
+                if (r != 0 || !large)
                         return r;
-                for (; g < _HISTORY_GRAIN_MAX; g++) {
-                        r = oldest(db, g, &first);
-                        if (r != 0 || first > 0)
-                                break;
-                }
-                if (r != 0 || first == 0)
-                        return r;
-                r = give_up(db, g, first + squeeze_sec[g]);
-                if (r != 0)
+                r = squeeze_rows(db, HISTORY_RAW, &any);
+                if (r == 0 && !any)
+                        r = squeeze_events(db, now, &any);
+                if (r == 0 && !any)
+                        r = squeeze_rows(db, HISTORY_5MIN, &any);
+                if (r == 0 && !any)
+                        r = squeeze_rows(db, HISTORY_1H, &any);
+                if (r != 0 || !any)
                         return r;
         }
         return 0;
@@ -268,7 +324,7 @@ int history_db_maintain(HistoryDb *db, uint64_t now, bool may_forget) {
 
         if (!db->sqlite || db->in_transaction || db->status.state > HISTORY_DB_FULL)
                 return db->status.state;
-        r = squeeze(db); /* first: what follows needs the room */
+        r = squeeze(db, now); /* first: what follows needs the room */
         if (r == 0)
                 r = roll(db, HISTORY_5MIN, now);
         if (r == 0)

@@ -389,17 +389,19 @@ static void test_forget(void **state) {
 /* The oldest raw rows make room; coarser ones stay. */
 static void test_size(void **state) {
         _cleanup_(cleanup_history_db_free) HistoryDb *db = make(HISTORY_DB_SIZE_MIN);
+        uint64_t hour = 0;
         struct stat st;
 
         (void)state;
         for (uint64_t i = 1; i <= 600; i++) {
                 if (history_db_begin(db) == 0)
-                        for (uint64_t c = 1; c <= 200; c++) {
+                        for (uint64_t c = 1; c <= 400; c++) {
                                 UsageRow row =
                                         row_at(T0 + i * 10, 1 + draw(10000000), draw(UINT64_C(1) << 33));
                                 HistoryCgroup who = cgroup(c);
                                 int64_t id;
 
+                                hour += i <= 360 ? row.counters[BOOK_CPU_USEC] : 0;
                                 if (history_db_cgroup(db, &who, &id) == 0)
                                         (void)history_db_put(db, HISTORY_OF_CGROUP, id, &row);
                         }
@@ -411,6 +413,34 @@ static void test_size(void **state) {
         assert_true(ask("SELECT MIN(time) FROM cgroup_raw") > T0 + 10);
         assert_int_equal(ask("SELECT MAX(time) FROM cgroup_raw"), T0 + 6000);
         assert_int_equal(ask("SELECT MIN(time) FROM cgroup_5min"), T0 + 300);
+        /* What was given up before the hour was over is in its row. */
+        assert_true(ask("SELECT MIN(time) FROM cgroup_raw") > T0 + 3600);
+        assert_int_equal(ask("SELECT SUM(cpu_usec) FROM cgroup_1h WHERE time = 1700010000"), hour);
+        assert_int_equal(ask("SELECT SUM(cpu_usec) FROM cgroup_5min WHERE time <= 1700010000"), hour);
+}
+
+/* Events of long ago go before rows of use do. */
+static void test_many_events(void **state) {
+        _cleanup_(cleanup_history_db_free) HistoryDb *db = make(HISTORY_DB_SIZE_MIN);
+        char text[4096];
+
+        (void)state;
+        memset(text, 'x', sizeof(text) - 1);
+        text[sizeof(text) - 1] = '\0';
+        for (uint64_t day = 0; day < 20; day++) {
+                assert_int_equal(history_db_begin(db), 0);
+                for (uint64_t i = 0; i < 100; i++)
+                        (void)history_db_put_event(db, (T0 + day * DAY) * USEC_PER_SEC + i, i, "found", NULL,
+                                                   NULL, 0, text);
+                assert_int_equal(history_db_commit(db), 0);
+                assert_int_equal(put_at(db, T0 + day * DAY + 10, 1), 0);
+                for (int i = 0; i < 3; i++)
+                        assert_int_equal(history_db_maintain(db, T0 + day * DAY + 2 * HOUR, true), 0);
+        }
+        assert_true(ask("SELECT COUNT(*) FROM events") < 1900);
+        assert_true(ask("SELECT COUNT(*) FROM events") >= 700);
+        assert_int_equal(ask("SELECT SUM(cpu_usec) FROM cgroup_5min"), 20);
+        assert_int_equal(ask("SELECT SUM(cpu_usec) FROM cgroup_1h"), 20);
 }
 
 /* Nothing to give up, and no room: it says so, loses nothing that was there, and goes on when there is room. */
@@ -630,23 +660,12 @@ static void test_last_rows(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_teardown(f, clear)
         const struct CMUnitTest tests[] = {
-                TEST(test_rows),
-                TEST(test_names),
-                TEST(test_words),
-                TEST(test_totals),
-                TEST(test_rollup),
-                TEST(test_late),
-                TEST(test_forget),
-                TEST(test_size),
-                TEST(test_full),
-                TEST(test_locked),
-                TEST(test_damaged_at_start),
-                TEST(test_damaged_in_use),
-                TEST(test_removed),
-                TEST(test_no_directory),
-                TEST(test_later),
-                TEST(test_new_fields),
-                TEST(test_all_or_nothing),
+                TEST(test_rows),           TEST(test_names),      TEST(test_words),
+                TEST(test_totals),         TEST(test_rollup),     TEST(test_late),
+                TEST(test_forget),         TEST(test_size),       TEST(test_many_events),
+                TEST(test_full),           TEST(test_locked),     TEST(test_damaged_at_start),
+                TEST(test_damaged_in_use), TEST(test_removed),    TEST(test_no_directory),
+                TEST(test_later),          TEST(test_new_fields), TEST(test_all_or_nothing),
                 TEST(test_last_rows),
         };
 
