@@ -361,6 +361,7 @@ static void forget_file(Look *l, SampleFile f) {
 static int open_net(Look *l, int *ret) {
         int *kept = l->slot ? &l->slot->fds[SAMPLE_FILE_NET_DEV] : NULL, r;
         _cleanup_fd_ int process = -1;
+        pid_t pid;
 
         if (kept && *kept >= 0 && !l->anew) {
                 r = open_at(l->m, *kept, "net/dev", O_RDONLY, l->slot);
@@ -372,7 +373,7 @@ static int open_net(Look *l, int *ret) {
         if (kept)
                 slot_close(l->m, l->slot, SAMPLE_FILE_NET_DEV);
         do
-                r = net_find(l->m->procfd, l->cg->dirfd, &process, ret);
+                r = net_find(l->m->procfd, l->cg->dirfd, &pid, &process, ret);
         while ((r == -EMFILE || r == -ENFILE) && evict_any(l->m, l->slot));
         if (r == 0 && may_keep(l, process)) {
                 *kept = steal_fd(&process);

@@ -159,7 +159,7 @@ static bool lists(int dirfd, pid_t pid) {
 }
 
 /* Of the processes of this very directory. */
-static int find_here(int procfd, int dirfd, int *ret_process, int *ret_fd) {
+static int find_here(int procfd, int dirfd, pid_t *ret_pid, int *ret_process, int *ret_fd) {
         pid_t pids[PROCESSES_MAX];
         ssize_t n = cg_read_procs(dirfd, pids, ARRAY_SIZE(pids));
 
@@ -173,6 +173,7 @@ static int find_here(int procfd, int dirfd, int *ret_process, int *ret_fd) {
                         return r;
                 if (r == NET_NOBODY || !lists(dirfd, pids[i]))
                         continue;
+                *ret_pid = pids[i];
                 *ret_process = steal_fd(&process);
                 *ret_fd = steal_fd(&fd);
                 return 0;
@@ -221,11 +222,11 @@ static int list_children(int dirfd, Child children[static CHILDREN_MAX], size_t 
         return 0;
 }
 
-static int find_below(int procfd, int dirfd, unsigned depth, unsigned *directories, int *ret_process,
-                      int *ret_fd) {
+static int find_below(int procfd, int dirfd, unsigned depth, unsigned *directories, pid_t *ret_pid,
+                      int *ret_process, int *ret_fd) {
         Child children[CHILDREN_MAX];
         size_t n;
-        int r = find_here(procfd, dirfd, ret_process, ret_fd);
+        int r = find_here(procfd, dirfd, ret_pid, ret_process, ret_fd);
 
         if (r != NET_NOBODY || depth == DEPTH_MAX)
                 return r;
@@ -241,15 +242,15 @@ static int find_below(int procfd, int dirfd, unsigned depth, unsigned *directori
                 if (fd < 0)
                         continue;
                 ++*directories;
-                r = find_below(procfd, fd, depth + 1, directories, ret_process, ret_fd);
+                r = find_below(procfd, fd, depth + 1, directories, ret_pid, ret_process, ret_fd);
                 if (r != NET_NOBODY)
                         return r;
         }
         return NET_NOBODY;
 }
 
-int net_find(int procfd, int dirfd, int *ret_process, int *ret_fd) {
+int net_find(int procfd, int dirfd, pid_t *ret_pid, int *ret_process, int *ret_fd) {
         unsigned directories = 0;
 
-        return find_below(procfd, dirfd, 0, &directories, ret_process, ret_fd);
+        return find_below(procfd, dirfd, 0, &directories, ret_pid, ret_process, ret_fd);
 }

@@ -7,6 +7,8 @@
  * of a container, tells which namespace it is in, and decides at which container that is counted.
  */
 
+#include <sys/types.h>
+
 #include "macro.h"
 #include "map.h"
 
@@ -53,11 +55,11 @@ int net_settle(NetSpaces *n, NetCg *cg, uint64_t space);
 void net_leave(NetSpaces *n, NetCg *cg);
 
 /*
- * Opens /proc/PID of a process in the cgroup (O_PATH: it stays that process, whoever gets its number) and its net/dev. The
+ * Opens /proc/PID of a process in the cgroup (O_PATH: it stays that process, whoever gets its number) and its net/dev, and says its number. The
  * oldest directory below that has a process counts, where the cgroup itself has none; bounded: some directories, some processes of each.
  * 0; NET_NOBODY; -EMFILE, -ENFILE, -ENOMEM.
  */
-int net_find(int procfd, int dirfd, int *ret_process, int *ret_fd);
+int net_find(int procfd, int dirfd, pid_t *ret_pid, int *ret_process, int *ret_fd);
 /* The namespace that an open net/dev tells of; 0, negative errno. */
 int net_space_of(int fd, uint64_t *ret);
 /* n->host, where it is not known yet; what hinders it: negative errno. */

@@ -281,7 +281,9 @@ static uint64_t found(const Tree *t) {
         _cleanup_fd_ int dirfd = openat(t->rootfd, "c", O_PATH | O_DIRECTORY | O_CLOEXEC), process = -1,
                          fd = -1, again = -1;
         uint64_t space = 0, same = 0;
-        int r = net_find(t->procfd, dirfd, &process, &fd);
+        pid_t pid = 0;
+        char name[32];
+        int r = net_find(t->procfd, dirfd, &pid, &process, &fd);
 
         if (r == NET_NOBODY) {
                 assert_true(process == -1 && fd == -1);
@@ -290,6 +292,11 @@ static uint64_t found(const Tree *t) {
         assert_int_equal(r, 0);
         assert_int_equal(net_space_of(fd, &space), 0);
         again = openat(process, "net/dev", O_RDONLY | O_CLOEXEC);
+        assert_int_equal(net_space_of(again, &same), 0);
+        assert_int_equal(same, space);
+        (void)snprintf(name, sizeof(name), "%d/net/dev", (int)pid);
+        fd_close(again);
+        again = openat(t->procfd, name, O_RDONLY | O_CLOEXEC);
         assert_int_equal(net_space_of(again, &same), 0);
         assert_int_equal(same, space);
         return space;
@@ -402,6 +409,7 @@ static void test_no_fds(void **state) {
         const Tree *t = *state;
         int dirfd = openat(t->rootfd, "c", O_PATH | O_DIRECTORY | O_CLOEXEC), a = -1, b = -1;
         struct rlimit old, none;
+        pid_t pid;
 
         process(t, 7);
         put(t, "c/cgroup.procs", "7\n");
@@ -409,7 +417,7 @@ static void test_no_fds(void **state) {
         for (rlim_t more = 0; more < 3; more++) {
                 none = (struct rlimit){ (rlim_t)dirfd + 1 + more, old.rlim_max };
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-                assert_int_equal(net_find(t->procfd, dirfd, &a, &b), more < 2 ? -EMFILE : NET_NOBODY);
+                assert_int_equal(net_find(t->procfd, dirfd, &pid, &a, &b), more < 2 ? -EMFILE : NET_NOBODY);
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
                 assert_true(a == -1 && b == -1);
         }
