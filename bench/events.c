@@ -69,13 +69,21 @@ static void on_answer(void *user, const NlAsk *ask, const NlProcess *processes, 
         (void)n;
 }
 
+static void on_links(void *user, const NlLinksAsk *ask, const NlLink *links, size_t n) {
+        (void)user;
+        (void)ask;
+        (void)links;
+        (void)n;
+}
+
 static void on_link(void *user, const char *why) {
         (void)user;
         if (why)
                 fprintf(stderr, "bailiff-netlink: %s\n", why);
 }
 
-static const NlClientOps ops = { on_status, on_batch, on_counts, on_tasks, on_exited, on_answer, on_link };
+static const NlClientOps ops = { on_status, on_batch,  on_counts, on_tasks,
+                                 on_exited, on_answer, on_links,  on_link };
 
 static usec_t now(void) {
         struct timespec t;

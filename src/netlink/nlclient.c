@@ -183,6 +183,14 @@ int nlclient_ask(NlClient *c, const NlAsk *ask, const uint32_t *pids, size_t n) 
         return 0;
 }
 
+int nlclient_ask_links(NlClient *c, const NlLinksAsk *ask) {
+        if (c->fd < 0)
+                return -ENOTCONN;
+        nlwire_begin(&c->out, NLWIRE_ASK_LINKS, ask);
+        send_out(c);
+        return 0;
+}
+
 /* ---- being told ---- */
 
 static int take_group(NlClient *c, const NlPacket *p) {
@@ -257,6 +265,14 @@ static void take_answer(NlClient *c, const NlPacket *p) {
         c->ops->answer(c->user, &p->ask, all, p->n);
 }
 
+static void take_links(NlClient *c, const NlPacket *p) {
+        NlLink all[NLWIRE_LINKS_MAX];
+
+        for (size_t i = 0; i < p->n; i++)
+                nlwire_item(p, i, &all[i]);
+        c->ops->links(c->user, &p->links, all, p->n);
+}
+
 static int take(NlClient *c, const void *data, size_t len) {
         NlPacket p;
         int r = nlwire_parse(data, len, false, &p);
@@ -275,6 +291,9 @@ static int take(NlClient *c, const void *data, size_t len) {
                 return take_tasks(c, &p);
         case NLWIRE_EXITS:
                 take_exits(c, &p);
+                return 0;
+        case NLWIRE_LINKS:
+                take_links(c, &p);
                 return 0;
         default:
                 take_answer(c, &p);

@@ -20,6 +20,7 @@ typedef struct NlClientOps {
         /* A watched process has ended, and is not watched any more. code as of wait(2); known false: nobody saw how. */
         void (*exited)(void *user, uint64_t cookie, uint32_t pid, uint32_t code, bool known);
         void (*answer)(void *user, const NlAsk *ask, const NlProcess *processes, size_t n);
+        void (*links)(void *user, const NlLinksAsk *ask, const NlLink *links, size_t n);
         /* The connection came (why NULL) or went: until it comes again nothing is counted. */
         void (*link)(void *user, const char *why);
 } NlClientOps;
@@ -39,6 +40,8 @@ int nlclient_watch(NlClient *c, uint64_t cookie, uint32_t pid, uint64_t start);
 void nlclient_unwatch(NlClient *c, uint64_t cookie);
 /* Which of up to NLWIRE_ASK_MAX processes stand out. -ENOTCONN, -EINVAL; whether an answer comes nobody knows. */
 int nlclient_ask(NlClient *c, const NlAsk *ask, const uint32_t *pids, size_t n);
+/* Which links of the host lead into the network namespace of a process. -ENOTCONN; likewise. */
+int nlclient_ask_links(NlClient *c, const NlLinksAsk *ask);
 void nlclient_dispatch(NlClient *c, usec_t now);
 usec_t nlclient_next_time(const NlClient *c); /* when to dispatch without input, or USEC_INFINITY */
 bool nlclient_connected(const NlClient *c);

@@ -5,7 +5,7 @@
  *
  * One table says of each type who says it, and how long its body and its items are;
  * a packet's length must be exactly what follows from it and the number of items. Nothing
- * but numbers and one path comes over, and what the numbers mean is checked by
+ * but numbers, one path, and names that are bounded comes over, and what the numbers mean is checked by
  * whoever uses them: a service that was taken over can lie about counts, and no
  * more.
  */
@@ -28,12 +28,14 @@ static const Form forms[_NLWIRE_TYPE_MAX] = {
         [NLWIRE_WANT] = { true, sizeof(NlWant), 0 },
         [NLWIRE_WATCH] = { true, 0, sizeof(NlWatch) },
         [NLWIRE_ASK] = { true, sizeof(NlAsk), sizeof(uint32_t) },
+        [NLWIRE_ASK_LINKS] = { true, sizeof(NlLinksAsk), 0 },
         [NLWIRE_STATUS] = { false, sizeof(NlStatus), 0 },
         [NLWIRE_GROUP] = { false, sizeof(NlGroup), 1 },
         [NLWIRE_COUNTS] = { false, sizeof(NlBatch), sizeof(NlCounts) },
         [NLWIRE_TASKS] = { false, sizeof(NlBatch), sizeof(NlTasks) },
         [NLWIRE_EXITS] = { false, 0, sizeof(NlExit) },
         [NLWIRE_ANSWER] = { false, sizeof(NlAsk), sizeof(NlProcess) },
+        [NLWIRE_LINKS] = { false, sizeof(NlLinksAsk), sizeof(NlLink) },
 };
 
 static bool path_valid(const uint8_t *p, size_t n) {
@@ -63,6 +65,31 @@ static bool names_end(const NlPacket *p) {
         return true;
 }
 
+static bool link_name_valid(const char name[static NLWIRE_LINK_NAME_MAX]) {
+        size_t len = strnlen(name, NLWIRE_LINK_NAME_MAX);
+
+        if (len == NLWIRE_LINK_NAME_MAX)
+                return false;
+        for (size_t i = 0; i < NLWIRE_LINK_NAME_MAX; i++)
+                if (i < len ? name[i] <= ' ' || name[i] > '~' : name[i] != '\0')
+                        return false;
+        return true;
+}
+
+static bool links_valid(const NlPacket *p) {
+        if (p->n > NLWIRE_LINKS_MAX || p->n > p->links.n_all || (p->links.error != 0 && p->n > 0))
+                return false;
+        for (size_t i = 0; i < p->n; i++) {
+                NlLink one;
+
+                nlwire_item(p, i, &one);
+                if (one.name[0] == '\0' || !link_name_valid(one.name) || !link_name_valid(one.master) ||
+                    one.state >= _NL_LINK_STATE_MAX)
+                        return false;
+        }
+        return true;
+}
+
 static bool contents_valid(const NlPacket *p) {
         switch (p->type) {
         case NLWIRE_WANT:
@@ -73,6 +100,10 @@ static bool contents_valid(const NlPacket *p) {
                 return p->group.id != 0 && (p->n == 0 || path_valid(p->items, p->n));
         case NLWIRE_ANSWER:
                 return p->n <= NLWIRE_ANSWER_MAX && ask_valid(&p->ask) && names_end(p);
+        case NLWIRE_ASK_LINKS:
+                return p->links.pid - 1 < INT32_MAX;
+        case NLWIRE_LINKS:
+                return links_valid(p);
         default:
                 return true;
         }

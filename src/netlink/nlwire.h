@@ -9,12 +9,14 @@
 
 #include "tally.h"
 
-#define NLWIRE_VERSION 1
+#define NLWIRE_VERSION 2
 #define NLWIRE_PACKET_MAX 16384
 #define NLWIRE_ASK_MAX 512 /* processes in one question */
 #define NLWIRE_ANSWER_MAX 8 /* in the answer: those that stand out */
 #define NLWIRE_SPAN_MAX (5 * USEC_PER_SEC)
 #define NLWIRE_COMM_MAX 64
+#define NLWIRE_LINKS_MAX 8 /* of a container, in one answer */
+#define NLWIRE_LINK_NAME_MAX 16 /* as IFNAMSIZ */
 
 /* What the guard may want: bits. */
 #define NL_WANT_FORKS 0x1u /* counts by cgroup: forks, threads, execs, exits, changes of user, core dumps */
@@ -28,6 +30,7 @@ typedef enum NlwireType {
         NLWIRE_WANT = 1,
         NLWIRE_WATCH, /* items: NlWatch */
         NLWIRE_ASK, /* items: uint32_t, pids */
+        NLWIRE_ASK_LINKS,
         /* by the service */
         NLWIRE_STATUS,
         NLWIRE_GROUP, /* items: bytes of the path; none: it is forgotten */
@@ -35,6 +38,7 @@ typedef enum NlwireType {
         NLWIRE_TASKS, /* items: NlTasks */
         NLWIRE_EXITS, /* items: NlExit */
         NLWIRE_ANSWER, /* items: NlProcess, what stands out first */
+        NLWIRE_LINKS, /* items: NlLink, those with the lowest index */
         _NLWIRE_TYPE_MAX,
 } NlwireType;
 
@@ -111,11 +115,41 @@ typedef struct NlProcess { /* all its threads */
         char comm[NLWIRE_COMM_MAX]; /* as it calls itself, ended by NUL: any bytes */
 } NlProcess;
 
+typedef struct NlLinksAsk { /* of the answer, too */
+        uint64_t seq;
+        uint32_t pid; /* into whose network namespace the links lead */
+        uint32_t error; /* of the answer: why none is known (errno) */
+        uint64_t n_all; /* of the answer: how many there are */
+} NlLinksAsk;
+
+typedef enum NlLinkState { /* IFLA_OPERSTATE (RFC 2863) */
+                           NL_LINK_UNKNOWN,
+                           NL_LINK_NOTPRESENT,
+                           NL_LINK_DOWN,
+                           NL_LINK_LOWERLAYERDOWN,
+                           NL_LINK_TESTING,
+                           NL_LINK_DORMANT,
+                           NL_LINK_UP,
+                           _NL_LINK_STATE_MAX,
+} NlLinkState;
+
+typedef struct NlTraffic {
+        uint64_t bytes, packets, errors, dropped;
+} NlTraffic;
+
+typedef struct NlLink { /* of the host, and the other end is in the container */
+        char name[NLWIRE_LINK_NAME_MAX]; /* printable, without blanks; filled up with NUL, one at least */
+        char master[NLWIRE_LINK_NAME_MAX]; /* the bridge that it is part of; empty: none */
+        uint32_t state, unused; /* NlLinkState */
+        NlTraffic to, from; /* the container: what the link sends, and receives */
+} NlLink;
+
 typedef struct NlPacket {
         NlwireType type;
         union {
                 NlWant want;
                 NlAsk ask; /* of NLWIRE_ANSWER, too */
+                NlLinksAsk links; /* of NLWIRE_LINKS, too */
                 NlStatus status;
                 NlGroup group;
                 NlBatch batch;

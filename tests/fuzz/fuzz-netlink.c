@@ -8,6 +8,7 @@
 
 #include "cnproc.h"
 #include "fuzz.h"
+#include "linkrec.h"
 #include "nlwire.h"
 #include "taskrec.h"
 
@@ -46,6 +47,30 @@ static void fuzz_record(const uint8_t *data, size_t size) {
                 must(r.tgid > 0 && r.tgid <= INT32_MAX && r.tasks[TALLY_TASKS] == 1);
 }
 
+/* What is told of goes into a packet as it is. */
+static void fuzz_links(const uint8_t *data, size_t size, int32_t want) {
+        _Alignas(8) uint8_t copy[4096];
+        static NlOut o;
+        NlLinksAsk ask = { .seq = 1, .pid = 1 };
+        LinkAnswer a;
+        NlPacket p;
+
+        if (size > sizeof(copy))
+                return;
+        memcpy(copy, data, size);
+        linkrec_begin(&a, want);
+        a.seq = 5;
+        (void)linkrec_read(&a, copy, size);
+        must(a.n <= NLWIRE_LINKS_MAX && a.n <= a.n_all && a.error <= 0 && a.error >= -4095);
+        ask.n_all = a.n_all;
+        nlwire_begin(&o, NLWIRE_LINKS, &ask);
+        for (size_t i = 0; i < a.n; i++) {
+                must(a.index[i] > 0 && (i == 0 || a.index[i] >= a.index[i - 1]));
+                must(nlwire_add(&o, &a.links[i]));
+        }
+        must(nlwire_parse(o.data, nlwire_end(&o), false, &p) == 0);
+}
+
 static void fuzz_packet(const uint8_t *data, size_t size, bool by_guard) {
         static NlOut o;
         uint8_t item[sizeof(NlProcess)];
@@ -65,6 +90,8 @@ static void fuzz_packet(const uint8_t *data, size_t size, bool by_guard) {
 int fuzz_one(const uint8_t *data, size_t size) {
         fuzz_event(data, size);
         fuzz_record(data, size);
+        fuzz_links(data, size, 0);
+        fuzz_links(data, size, LINK_WANT_ANY);
         fuzz_packet(data, size, true);
         fuzz_packet(data, size, false);
         return 0;

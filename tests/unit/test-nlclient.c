@@ -48,9 +48,14 @@ static void on_exited(void *user, uint64_t cookie, uint32_t pid, uint32_t code, 
 static void on_answer(void *user, const NlAsk *ask, const NlProcess *all, size_t n) {
         buf_printf(&((Log *)user)->b, "answer %u %zu %s;", (unsigned)ask->seq, n, n ? all[0].comm : "");
 }
+static void on_links(void *user, const NlLinksAsk *ask, const NlLink *links, size_t n) {
+        buf_printf(&((Log *)user)->b, "links %u %zu %s of %u;", (unsigned)ask->seq, n, n ? links[0].name : "",
+                   (unsigned)ask->n_all);
+}
 static void on_link(void *user, const char *why) { buf_printf(&((Log *)user)->b, "%s;", why ? why : "here"); }
 
-static const NlClientOps ops = { on_status, on_batch, on_counts, on_tasks, on_exited, on_answer, on_link };
+static const NlClientOps ops = { on_status, on_batch,  on_counts, on_tasks,
+                                 on_exited, on_answer, on_links,  on_link };
 
 static void assert_log(Log *l, const char *expected) {
         assert_string_equal(buf_str(&l->b), expected);
@@ -176,6 +181,8 @@ static void test_told(void **unused) {
         NlStatus s = { .events_error = 1 };
         NlAsk a = { .seq = 5 };
         NlProcess p = { .pid = 1, .comm = "hog" };
+        NlLinksAsk links = { .seq = 6, .pid = 1, .n_all = 9 };
+        NlLink link = { .name = "veth0" };
         int listener = serve(), fd;
         Log l;
 
@@ -189,8 +196,9 @@ static void test_told(void **unused) {
         say_group(fd, gone, "");
         say(fd, NLWIRE_EXITS, NULL, &e, 1); /* nobody watches it */
         say(fd, NLWIRE_ANSWER, &a, &p, 1);
+        say(fd, NLWIRE_LINKS, &links, &link, 2);
         nlclient_dispatch(l.client, S);
-        assert_log(&l, "status 1;counts lost 0;/a 4;counts lost 3;- 9;answer 5 1 hog;");
+        assert_log(&l, "status 1;counts lost 0;/a 4;counts lost 3;- 9;answer 5 1 hog;links 6 2 veth0 of 9;");
         assert_int_equal(nlclient_watch(l.client, 7, 70, 0), 0);
         e.pid = 71; /* of a process that was watched under that name before */
         say(fd, NLWIRE_EXITS, NULL, &e, 1);
@@ -308,13 +316,18 @@ static void test_want_again(void **unused) {
 static void test_hangs(void **unused) {
         NlAsk a = { .seq = 1 };
         static const uint32_t pids[NLWIRE_ASK_MAX];
+        const NlLinksAsk links = { .seq = 1, .pid = 70 };
+        uint8_t buf[NLWIRE_PACKET_MAX];
         int listener = serve(), fd;
         Log l;
 
         (void)unused;
         start(&l);
         assert_int_equal(nlclient_ask(l.client, &a, pids, 1), -ENOTCONN);
+        assert_int_equal(nlclient_ask_links(l.client, &links), -ENOTCONN);
         fd = connected(&l, listener, NL_WANT_ANSWERS);
+        assert_int_equal(nlclient_ask_links(l.client, &links), 0);
+        assert_int_equal(hear(fd, buf).links.pid, 70);
         assert_int_equal(nlclient_ask(l.client, &a, pids, NLWIRE_ASK_MAX + 1), -EINVAL);
         for (unsigned i = 0; i < 10000; i++)
                 assert_int_equal(nlclient_ask(l.client, &a, pids, NLWIRE_ASK_MAX), 0);

@@ -17,11 +17,12 @@ static const struct {
         bool by_guard;
         size_t body;
 } types[] = {
-        { NLWIRE_WANT, true, sizeof(NlWant) },    { NLWIRE_WATCH, true, 0 },
-        { NLWIRE_ASK, true, sizeof(NlAsk) },      { NLWIRE_STATUS, false, sizeof(NlStatus) },
-        { NLWIRE_GROUP, false, sizeof(NlGroup) }, { NLWIRE_COUNTS, false, sizeof(NlBatch) },
-        { NLWIRE_TASKS, false, sizeof(NlBatch) }, { NLWIRE_EXITS, false, 0 },
-        { NLWIRE_ANSWER, false, sizeof(NlAsk) },
+        { NLWIRE_WANT, true, sizeof(NlWant) },       { NLWIRE_WATCH, true, 0 },
+        { NLWIRE_ASK, true, sizeof(NlAsk) },         { NLWIRE_STATUS, false, sizeof(NlStatus) },
+        { NLWIRE_GROUP, false, sizeof(NlGroup) },    { NLWIRE_COUNTS, false, sizeof(NlBatch) },
+        { NLWIRE_TASKS, false, sizeof(NlBatch) },    { NLWIRE_EXITS, false, 0 },
+        { NLWIRE_ANSWER, false, sizeof(NlAsk) },     { NLWIRE_ASK_LINKS, true, sizeof(NlLinksAsk) },
+        { NLWIRE_LINKS, false, sizeof(NlLinksAsk) },
 };
 
 static size_t make(NlOut *o, NlwireType type, const void *body, const void *item, size_t n) {
@@ -31,13 +32,19 @@ static size_t make(NlOut *o, NlwireType type, const void *body, const void *item
         return nlwire_end(o);
 }
 
-/* A body and an item of zeros (a group's: id 1, a path) are valid in each type. */
+/* A body and an item of zeros (a group's: id 1, a path; of links: a pid, a number, names) are valid in each type. */
 static size_t make_valid(NlOut *o, size_t i, size_t n) {
         static const uint8_t zeros[1024];
         const NlGroup group = { .id = 1 };
+        const NlLinksAsk links = { .pid = 1, .n_all = 3 };
+        const NlLink link = { .name = "veth0" };
 
         if (types[i].type == NLWIRE_GROUP)
                 return make(o, NLWIRE_GROUP, &group, "/", MIN_OF(n, (size_t)1));
+        if (types[i].type == NLWIRE_ASK_LINKS)
+                return make(o, NLWIRE_ASK_LINKS, &links, NULL, 0);
+        if (types[i].type == NLWIRE_LINKS)
+                return make(o, NLWIRE_LINKS, &links, &link, n);
         return make(o, types[i].type, zeros, zeros,
                     types[i].type == NLWIRE_WANT || types[i].type == NLWIRE_STATUS ? 0 : n);
 }
@@ -165,12 +172,65 @@ static void test_contents(void **unused) {
         assert_int_equal(nlwire_parse(o.data, make(&o, NLWIRE_ANSWER, &a, &process, 1), false, &p), -EBADMSG);
 }
 
+static int parse_links(const NlLinksAsk *a, const NlLink *l, size_t n) {
+        static NlOut o;
+        NlPacket p;
+
+        return nlwire_parse(o.data, make(&o, NLWIRE_LINKS, a, l, n), false, &p);
+}
+
+static void test_links(void **unused) {
+        static const struct {
+                char name[NLWIRE_LINK_NAME_MAX], master[NLWIRE_LINK_NAME_MAX];
+                uint32_t state;
+                int r;
+        } links[] = {
+                { "veth3f2a1b", "docker0", NL_LINK_UP, 0 },
+                { "veth3f2a1b", "", NL_LINK_UNKNOWN, 0 },
+                { "fifteen-letters", "fifteen-letters", NL_LINK_DOWN, 0 },
+                { "", "docker0", NL_LINK_UP, -EBADMSG },
+                { "sixteen--letters", "docker0", NL_LINK_UP, -EBADMSG },
+                { "veth0", "sixteen--letters", NL_LINK_UP, -EBADMSG },
+                { "ve th0", "docker0", NL_LINK_UP, -EBADMSG },
+                { "veth\033[31m", "docker0", NL_LINK_UP, -EBADMSG },
+                { "veth0", "\x7f", NL_LINK_UP, -EBADMSG },
+                { "v\xc3\xa9th", "docker0", NL_LINK_UP, -EBADMSG },
+                { "veth0\0hidden", "docker0", NL_LINK_UP, -EBADMSG },
+                { "veth0", "\0hidden", NL_LINK_UP, -EBADMSG },
+                { "veth0", "docker0", _NL_LINK_STATE_MAX, -EBADMSG },
+        };
+        static NlOut o;
+        NlLinksAsk a = { .seq = 1, .pid = 1, .n_all = 1 };
+        NlLink l = { .name = "veth0" };
+        NlPacket p;
+
+        (void)unused;
+        for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+                NlLink one = { .state = links[i].state };
+
+                memcpy(one.name, links[i].name, sizeof(one.name));
+                memcpy(one.master, links[i].master, sizeof(one.master));
+                assert_int_equal(parse_links(&a, &one, 1), links[i].r);
+        }
+        assert_int_equal(parse_links(&a, &l, 0), 0);
+        assert_int_equal(parse_links(&a, &l, 2), -EBADMSG); /* more than all */
+        a.n_all = 1000;
+        assert_int_equal(parse_links(&a, &l, NLWIRE_LINKS_MAX), 0);
+        assert_int_equal(parse_links(&a, &l, NLWIRE_LINKS_MAX + 1), -EBADMSG);
+        a.error = EPERM;
+        assert_int_equal(parse_links(&a, &l, 1), -EBADMSG); /* none is known, and one is told of */
+        assert_int_equal(parse_links(&a, &l, 0), 0);
+        for (uint32_t pid = 0; pid < 2; pid++) {
+                a.pid = pid ? (uint32_t)INT32_MAX + 1 : 0;
+                assert_int_equal(nlwire_parse(o.data, make(&o, NLWIRE_ASK_LINKS, &a, NULL, 0), true, &p),
+                                 -EBADMSG);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_types),
-                cmocka_unit_test(test_head),
-                cmocka_unit_test(test_full),
-                cmocka_unit_test(test_contents),
+                cmocka_unit_test(test_types),    cmocka_unit_test(test_head),  cmocka_unit_test(test_full),
+                cmocka_unit_test(test_contents), cmocka_unit_test(test_links),
         };
 
         return cmocka_run_group_tests_name("nlwire", tests, NULL, NULL);
