@@ -55,8 +55,8 @@ int net_settle(NetSpaces *n, NetCg *cg, uint64_t space);
 void net_leave(NetSpaces *n, NetCg *cg);
 
 /*
- * Opens /proc/PID of a process in the cgroup (O_PATH: it stays that process, whoever gets its number) and its net/dev, and says its number. The
- * oldest directory below that has a process counts, where the cgroup itself has none; bounded: some directories, some processes of each.
+ * Opens /proc/PID of a process in the cgroup (O_PATH: it stays that process, whoever gets its number) and its net/dev, and says its
+ * number. The oldest directory below that has a process counts, where the cgroup itself has none; bounded: some directories, some processes of each.
  * 0; NET_NOBODY; -EMFILE, -ENFILE, -ENOMEM.
  */
 int net_find(int procfd, int dirfd, pid_t *ret_pid, int *ret_process, int *ret_fd);

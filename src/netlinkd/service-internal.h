@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The service's state: service.c turns the loop and listens, answers.c says it to the guard, question.c looks at processes. */
+/* The service's state: service.c turns the loop and listens, answers.c says it to the guard, question.c looks at processes,
+ * links.c asks for links. */
 
 #include <dirent.h>
+#include <time.h>
 
 #include "cnsock.h"
 #include "kin.h"
@@ -15,6 +17,7 @@
 #define RECORDS_PER_TURN 2048
 
 #define QUESTIONS_MAX 4
+#define LINKS_ASKS_MAX 8
 
 typedef struct Looked { /* a process asked about */
         uint32_t pid;
@@ -57,6 +60,9 @@ typedef struct Service {
         bool status_due;
         usec_t status_at;
         Question questions[QUESTIONS_MAX];
+        NlLinksAsk links_asks[LINKS_ASKS_MAX]; /* in their order */
+        size_t n_links_asks;
+        usec_t links_at; /* the next is answered then, and not before */
         NlOut out;
         KinRecord records[RECORDS_PER_TURN];
 } Service;
@@ -68,7 +74,11 @@ bool answers_send(Service *s);
 void answers_status(Service *s, usec_t now);
 void answers_exits(Service *s);
 void answers_batches(Service *s, usec_t now);
+
+/* ---- service.c ---- */
+
 void service_drop_client(Service *s);
+usec_t service_clock(clockid_t id);
 
 /* ---- question.c ---- */
 
@@ -76,3 +86,10 @@ void question_init(Service *s); /* there is none */
 void question_take(Service *s, const NlPacket *p, usec_t now);
 usec_t question_next_time(const Service *s); /* USEC_INFINITY: none */
 void question_beat(Service *s, usec_t now); /* answers those that are due */
+
+/* ---- links.c ---- */
+
+void links_init(Service *s); /* nothing is asked */
+void links_take(Service *s, const NlPacket *p);
+usec_t links_next_time(const Service *s); /* USEC_INFINITY: none */
+void links_beat(Service *s, usec_t now); /* answers the next, if it is due */

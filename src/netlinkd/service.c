@@ -46,7 +46,7 @@
 #define BATCH_USEC (200 * USEC_PER_MSEC)
 #define CENSUS_AFTER_LOSS USEC_PER_SEC
 
-static usec_t clock_usec(clockid_t id) {
+usec_t service_clock(clockid_t id) {
         struct timespec t;
 
         (void)clock_gettime(id, &t);
@@ -231,7 +231,7 @@ static void read_kernel(Service *s, usec_t now) {
 }
 
 static void turn(Service *s, usec_t now) {
-        usec_t began = clock_usec(CLOCK_THREAD_CPUTIME_ID), took;
+        usec_t began = service_clock(CLOCK_THREAD_CPUTIME_ID), took;
 
         s->budget = LOOKS_PER_TURN;
         s->hurry = false;
@@ -243,7 +243,7 @@ static void turn(Service *s, usec_t now) {
         if (s->census)
                 census_go_on(s, now);
         answers_exits(s);
-        took = clock_usec(CLOCK_THREAD_CPUTIME_ID) - began;
+        took = service_clock(CLOCK_THREAD_CPUTIME_ID) - began;
         s->turn_at = now + MIN_OF(MAX_OF(took * TURN_REST, TURN_LEAST), TURN_MOST);
 }
 
@@ -258,6 +258,7 @@ void service_drop_client(Service *s) {
         s->anew = false;
         s->forgotten = 0;
         question_init(s);
+        links_init(s);
         s->relisten = true;
 }
 
@@ -299,8 +300,11 @@ static int obey(Service *s, const void *data, size_t len) {
                                 return r;
                 }
                 return 0;
+        case NLWIRE_ASK_LINKS:
+                links_take(s, &p);
+                return 0;
         default:
-                question_take(s, &p, clock_usec(CLOCK_MONOTONIC));
+                question_take(s, &p, service_clock(CLOCK_MONOTONIC));
                 return 0;
         }
 }
@@ -329,10 +333,10 @@ static int until(usec_t now, usec_t at) {
 }
 
 static int loop(Service *s) {
-        usec_t idle_since = clock_usec(CLOCK_MONOTONIC);
+        usec_t idle_since = service_clock(CLOCK_MONOTONIC);
 
         for (;;) {
-                usec_t now = clock_usec(CLOCK_MONOTONIC), next = USEC_INFINITY;
+                usec_t now = service_clock(CLOCK_MONOTONIC), next = USEC_INFINITY;
                 bool read_now = now >= s->turn_at;
                 struct pollfd p[] = {
                         { .fd = s->config.listen_fd, .events = POLLIN },
@@ -348,11 +352,12 @@ static int loop(Service *s) {
                         next = MIN_OF(next, s->turn_at);
                 next = MIN_OF(next, s->census_at);
                 next = MIN_OF(next, question_next_time(s));
+                next = MIN_OF(next, links_next_time(s));
                 if (s->anew)
                         next = MIN_OF(next, s->told_at + BATCH_USEC);
                 if (poll(p, ARRAY_SIZE(p), until(now, next)) < 0 && errno != EINTR)
                         return -errno;
-                now = clock_usec(CLOCK_MONOTONIC);
+                now = service_clock(CLOCK_MONOTONIC);
                 if (p[1].revents)
                         return 0;
                 if (p[2].revents)
@@ -363,6 +368,7 @@ static int loop(Service *s) {
                 if (p[3].revents || p[4].revents || (now >= s->turn_at && s->hurry) || now >= s->census_at)
                         turn(s, now);
                 question_beat(s, now);
+                links_beat(s, now);
                 if (s->client >= 0) {
                         idle_since = now;
                         if (s->anew && now >= s->told_at + BATCH_USEC)

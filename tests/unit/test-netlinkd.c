@@ -2,7 +2,7 @@
 
 /*
  * The service as it is, in a process of its own, on the kernel there is. Where that tells nothing (no CAP_NET_ADMIN,
- * a container), it must say so, and go on answering.
+ * a container), it must say so, and go on answering. Links are made in a network namespace of the test's own.
  */
 
 #include <setjmp.h>
@@ -13,7 +13,17 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -21,6 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fdio.h"
 #include "nlwire.h"
 #include "service.h"
 
@@ -276,6 +287,249 @@ static void test_questions(void **unused) {
         stop(&f);
 }
 
+/* ---- links ---- */
+
+static struct nl_msg *link_message(int flags, unsigned index, unsigned change, const char *name) {
+        const struct ifinfomsg head = { .ifi_index = (int)index, .ifi_flags = change, .ifi_change = change };
+        struct nl_msg *m = nlmsg_alloc_simple(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | flags);
+
+        assert_non_null(m);
+        assert_int_equal(nlmsg_append(m, (void *)&head, sizeof(head), NLMSG_ALIGNTO), 0);
+        if (name)
+                assert_int_equal(nla_put_string(m, IFLA_IFNAME, name), 0);
+        return m;
+}
+
+/* The kernel's answer, by libnl's number. */
+static int transact(struct nl_msg *m) {
+        struct nl_sock *sk = nl_socket_alloc();
+        int r;
+
+        assert_non_null(sk);
+        assert_int_equal(nl_connect(sk, NETLINK_ROUTE), 0);
+        r = nl_send_sync(sk, m);
+        nl_socket_free(sk);
+        return r;
+}
+
+static int make_bridge(const char *name) {
+        struct nl_msg *m = link_message(NLM_F_CREATE | NLM_F_EXCL, 0, IFF_UP, name);
+        struct nlattr *info = nla_nest_start(m, IFLA_LINKINFO);
+
+        assert_int_equal(nla_put_string(m, IFLA_INFO_KIND, "bridge"), 0);
+        assert_int_equal(nla_nest_end(m, info), 0);
+        return transact(m);
+}
+
+/* `name` here, `peer` in the namespace of pid. */
+static int make_wire(const char *name, const char *peer, pid_t pid) {
+        const struct ifinfomsg head = {};
+        struct nl_msg *m = link_message(NLM_F_CREATE | NLM_F_EXCL, 0, IFF_UP, name);
+        struct nlattr *info = nla_nest_start(m, IFLA_LINKINFO), *kind, *other;
+
+        assert_int_equal(nla_put_string(m, IFLA_INFO_KIND, "veth"), 0);
+        kind = nla_nest_start(m, IFLA_INFO_DATA);
+        other = nla_nest_start(m, VETH_INFO_PEER);
+        assert_int_equal(nlmsg_append(m, (void *)&head, sizeof(head), NLMSG_ALIGNTO), 0);
+        assert_int_equal(nla_put_string(m, IFLA_IFNAME, peer), 0);
+        assert_int_equal(nla_put_u32(m, IFLA_NET_NS_PID, (uint32_t)pid), 0);
+        assert_int_equal(nla_nest_end(m, other), 0);
+        assert_int_equal(nla_nest_end(m, kind), 0);
+        assert_int_equal(nla_nest_end(m, info), 0);
+        return transact(m);
+}
+
+static void set_up(const char *name, const char *master) {
+        struct nl_msg *m = link_message(0, if_nametoindex(name), IFF_UP, NULL);
+
+        if (master)
+                assert_int_equal(nla_put_u32(m, IFLA_MASTER, if_nametoindex(master)), 0);
+        assert_int_equal(transact(m), 0);
+}
+
+/* Of links that are made in this namespace from here on; else the kernel says something on them by itself. */
+static void keep_quiet(void) {
+        _cleanup_fd_ int fd = open("/proc/sys/net/ipv6/conf/default/disable_ipv6", O_WRONLY | O_CLOEXEC);
+
+        if (fd >= 0)
+                (void)!write(fd, "1", 1);
+}
+
+/* A process in a network namespace of its own, and an open fd of that. */
+static pid_t in_own_network(int *ret) {
+        char name[64];
+        int status;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (unshare(CLONE_NEWNET) == 0) {
+                        keep_quiet();
+                        (void)raise(SIGSTOP);
+                }
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+        assert_true(WIFSTOPPED(status));
+        (void)snprintf(name, sizeof(name), "/proc/%d/ns/net", (int)pid);
+        *ret = open(name, O_RDONLY | O_CLOEXEC);
+        assert_true(*ret >= 0);
+        return pid;
+}
+
+static void end(pid_t pid) {
+        int status;
+
+        (void)kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
+/* From that link to whoever is at its other end. */
+static void send_frames(const char *name, unsigned n) {
+        static const char frame[1000] = { [12] = (char)0x88, (char)0xb5 }; /* a type for experiments */
+        struct sockaddr_ll to = { .sll_family = AF_PACKET,
+                                  .sll_ifindex = (int)if_nametoindex(name),
+                                  .sll_halen = 6 };
+        _cleanup_fd_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+        assert_true(fd >= 0);
+        for (unsigned i = 0; i < n; i++)
+                assert_int_equal(sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *)&to, sizeof(to)),
+                                 sizeof(frame));
+}
+
+static size_t ask_links(int fd, pid_t pid, NlLinksAsk *ret, NlLink links[static NLWIRE_LINKS_MAX]) {
+        static uint64_t seq = 100;
+        NlLinksAsk a = { .seq = ++seq, .pid = (uint32_t)pid };
+        NlPacket p;
+
+        say(fd, NLWIRE_ASK_LINKS, &a, NULL, 0);
+        p = hear(fd, NLWIRE_LINKS);
+        assert_int_equal(p.links.seq, seq);
+        assert_int_equal(p.links.pid, pid);
+        *ret = p.links;
+        for (size_t i = 0; i < p.n; i++)
+                nlwire_item(&p, i, &links[i]);
+        return p.n;
+}
+
+#define N_TO 40
+#define N_FROM 15
+
+static void check_links(pid_t box, int box_net, pid_t other, int here) {
+        Fixture f = start(60 * USEC_PER_SEC);
+        int fd = join();
+        NlLink l[NLWIRE_LINKS_MAX];
+        NlLinksAsk a;
+
+        want(fd, NL_WANT_ANSWERS);
+        assert_int_equal(ask_links(fd, box, &a, l), 2);
+        assert_int_equal(a.error, 0);
+        assert_int_equal(a.n_all, 2);
+        assert_string_equal(l[0].name, "veth3f2a1b");
+        assert_string_equal(l[0].master, "docker0");
+        /* The kernel says so when it gets to it. */
+        for (unsigned ms = 0; l[0].state != NL_LINK_UP && ms < PATIENCE_MS; ms += 20) {
+                (void)poll(NULL, 0, 20);
+                assert_int_equal(ask_links(fd, box, &a, l), 2);
+        }
+        assert_int_equal(l[0].state, NL_LINK_UP);
+        assert_string_equal(l[1].name, "vethlone");
+        assert_string_equal(l[1].master, "");
+        assert_int_not_equal(l[1].state, NL_LINK_UP); /* its other end is down */
+
+        send_frames("veth3f2a1b", N_TO);
+        assert_int_equal(setns(box_net, CLONE_NEWNET), 0);
+        send_frames("eth0", N_FROM);
+        assert_int_equal(setns(here, CLONE_NEWNET), 0);
+        assert_int_equal(ask_links(fd, box, &a, l), 2);
+        /* Where it was not kept quiet the kernel says something there by itself; that is not much. */
+        assert_in_range(l[0].to.packets, N_TO, N_TO + 12);
+        assert_in_range(l[0].to.bytes, N_TO * 1000, N_TO * 1000 + 12 * 200);
+        assert_in_range(l[0].from.packets, N_FROM, N_FROM + 12);
+        assert_in_range(l[0].from.bytes, N_FROM * 1000, N_FROM * 1000 + 12 * 200);
+        assert_int_equal(l[1].to.packets + l[1].from.packets, 0);
+
+        assert_int_equal(ask_links(fd, other, &a, l), 0); /* no link leads there */
+        assert_int_equal(a.error, 0);
+        assert_int_equal(a.n_all, 0);
+        assert_int_equal(ask_links(fd, getpid(), &a, l), 0); /* nor to where it is itself */
+        assert_int_equal(a.error, 0);
+        assert_int_equal(ask_links(fd, INT32_MAX, &a, l), 0);
+        assert_int_equal(a.error, ESRCH);
+        for (unsigned i = 0; i < 2 * NLWIRE_LINKS_MAX; i++) {
+                char name[16];
+
+                (void)snprintf(name, sizeof(name), "more%u", i);
+                assert_int_equal(make_wire(name, name, box), 0);
+        }
+        assert_int_equal(ask_links(fd, box, &a, l), NLWIRE_LINKS_MAX);
+        assert_int_equal(a.n_all, 2 + 2 * NLWIRE_LINKS_MAX);
+        assert_string_equal(l[2].name, "more0");
+        (void)close(fd);
+        stop(&f);
+}
+
+static void test_links(void **unused) {
+        _cleanup_fd_ int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), here = -1, box_net = -1,
+                         other_net = -1;
+        pid_t box, other;
+
+        (void)unused;
+        if (unshare(CLONE_NEWNET) < 0) {
+                print_message("no network namespace of our own: %s\n", strerror(errno));
+                skip();
+        }
+        keep_quiet();
+        here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+        assert_true(home >= 0 && here >= 0);
+        box = in_own_network(&box_net);
+        other = in_own_network(&other_net);
+        if (make_bridge("docker0") < 0 || make_wire("veth3f2a1b", "eth0", box) < 0) {
+                end(box);
+                end(other);
+                assert_int_equal(setns(home, CLONE_NEWNET), 0);
+                print_message("the kernel has no bridges, or no pairs of links\n");
+                skip();
+        }
+        set_up("veth3f2a1b", "docker0");
+        assert_int_equal(make_wire("vethlone", "eth1", box), 0);
+        assert_int_equal(setns(box_net, CLONE_NEWNET), 0);
+        set_up("eth0", NULL);
+        assert_int_equal(setns(here, CLONE_NEWNET), 0);
+        check_links(box, box_net, other, here);
+        end(box);
+        end(other);
+        assert_int_equal(setns(home, CLONE_NEWNET), 0);
+}
+
+/* More at once than it keeps: each is answered, or refused. */
+static void test_links_row(void **unused) {
+        Fixture f = start(60 * USEC_PER_SEC);
+        NlLinksAsk a = { .pid = (uint32_t)getpid() };
+        unsigned n_answered = 0;
+        bool heard[100] = {};
+        int fd = join();
+
+        (void)unused;
+        want(fd, NL_WANT_ANSWERS);
+        (void)hear(fd, NLWIRE_STATUS);
+        for (a.seq = 0; a.seq < ARRAY_SIZE(heard); a.seq++)
+                say(fd, NLWIRE_ASK_LINKS, &a, NULL, 0);
+        for (unsigned i = 0; i < ARRAY_SIZE(heard); i++) {
+                NlPacket p = hear(fd, NLWIRE_LINKS);
+
+                assert_true(p.links.seq < ARRAY_SIZE(heard) && !heard[p.links.seq]);
+                assert_int_equal(p.n, 0);
+                heard[p.links.seq] = true;
+                n_answered += p.links.error != EBUSY;
+        }
+        assert_in_range(n_answered, 1, ARRAY_SIZE(heard));
+        (void)close(fd);
+        stop(&f);
+}
+
 /* What it cannot be told ends the connection, and nothing else; who comes later takes the place of who was there. */
 static void test_clients(void **unused) {
         static const char junk[NLWIRE_PACKET_MAX + 1];
@@ -331,6 +585,8 @@ int main(void) {
                 cmocka_unit_test(test_questions),
                 cmocka_unit_test(test_clients),
                 cmocka_unit_test(test_idle),
+                cmocka_unit_test(test_links),
+                cmocka_unit_test(test_links_row),
         };
         int r;
 
