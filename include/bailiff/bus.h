@@ -13,6 +13,7 @@
  *   Show(s name)                      {"kind": "tenant"|"container"|"slice", …that object…, "events": [event…]}
  *                                      and a container's "book", "main_pid", "forks_per_sec" (absent: not known) and "forks" (as far as they were counted), a tenant's "books" (tenant-book); looked at anew for the answer
  *   GetProcesses(s name)              "processes" below, of one container: those that use most CPU; takes half a second
+ *   GetLinks(s name)                  "links" below, of one container
  *   ListEvents(t since_id, u max)     {"events": [event…], "next": id}     (ids grow; since_id 0: all that is kept)
  *   GetPolicy(s tenant)               {"tenants": [{"name","rule","plan", "values": [{"key","value","file","line"}…]}…],
  *                                      "host": {"values": […]}}            ("" : every tenant)
@@ -106,6 +107,9 @@
  *              "reclaim_usec","thrash_usec","compact_usec"} (waited for, within the span; null: kernel.task_delayacct is off)}…],"looked_at": n,"span_usec",
  *              "by": "cpu"|"memory"|"io" (what they are ordered by),"error": null|text}. judged has "processes" and "processes_span_usec" of these,
  *              half a second after the event of an incident's first act, or of a throttle
+ *  links:     {"links": null|[{"name","master": of its bridge|null,"state": "unknown"|"notpresent"|"down"|"lowerlayerdown"|"testing"|"dormant"|"up",
+ *              "to_container": {"bytes","packets","errors","dropped"},"from_container": {…}}…] (of the host, whose other end is in the container's
+ *              network; eight at most, the oldest first; null: not known),"links_all": n,"links_error": text|null}
  *  lease:     {"cgroup","container","tenant","limit": "CPUQuota"…|"freeze","device","value","value_text","beneath","beneath_text","by": "judge"|"operator",
  *              "resource","reason","since": t|null (of the event),"until": t|null,"event": id}
  *  incident:  {"id" (that of its first event),"tenant","container","cgroup","cgroup_id","opened": t,"last": t,"closed": null|t,"resources": [s…],"acts": n,"would": n,"kills": n,"rung",

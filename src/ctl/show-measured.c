@@ -2,7 +2,7 @@
 
 /*
  * The measured part of `show`: how often it is looked at and why, how fast it
- * uses what, what it waits for now and what is normal for it, its peaks and how far they can be trusted, and
+ * uses what, the links of the host that lead to it, what it waits for now and what is normal for it, its peaks and how far they can be trusted, and
  * the books: of a container since it is known, of a tenant with its dead and with what nobody saw.
  */
 
@@ -95,6 +95,47 @@ static void network(const json_t *m, const View *v) {
                 buf_puts(&b, "not known: it has no process that could be asked");
         if (b.len > 0)
                 say_field(v, "Network", STYLE_PLAIN, "%s", buf_str(&b));
+}
+
+static void put_link_count(Buf *b, const json_t *traffic, const char *key, const char *text, bool always) {
+        uint64_t n = json_number(traffic, key);
+
+        if (n > 0 || always)
+                buf_printf(b, ", %llu %s", (unsigned long long)n, text);
+}
+
+/* The links by which it is reached, one a line: drops there are in none of its own counters. */
+static void host_side(const json_t *o, const View *v) {
+        const json_t *links = json_member(o, "links"), *l;
+        const char *error = json_text(o, "links_error"),
+                   *network = json_text(json_member(json_member(o, "measured"), "network"), "state");
+        uint64_t n = json_array_size(links), all = json_number(o, "links_all");
+        size_t i;
+
+        json_array_foreach(links, i, l) {
+                const char *name = json_text(l, "name"), *master = json_text(l, "master"),
+                           *state = json_text(l, "state");
+                const json_t *to = json_member(l, "to_container"), *from = json_member(l, "from_container");
+                bool well = !state || STR_EQ(state, "up") || STR_EQ(state, "unknown");
+                _cleanup_buf_ Buf b = BUF_INIT;
+
+                buf_puts(&b, name ? name : "?");
+                if (master)
+                        buf_printf(&b, " on %s", master);
+                if (!well)
+                        buf_printf(&b, " (%s)", state);
+                put_link_count(&b, to, "dropped", "dropped towards it", true);
+                put_link_count(&b, from, "dropped", "dropped from it", true);
+                put_link_count(&b, to, "errors", "errors towards it", false);
+                put_link_count(&b, from, "errors", "errors from it", false);
+                say_field(v, i == 0 ? "Host side" : "", well ? STYLE_PLAIN : STYLE_WARN, "%s", buf_str(&b));
+        }
+        if (n > 0 && all > n)
+                say_field(v, "", STYLE_DIM, "and %llu more links", (unsigned long long)(all - n));
+        if (error)
+                say_field(v, "Host side", STYLE_DIM, "not known: %s", error);
+        else if (json_is_array(links) && n == 0 && network && !STR_EQ(network, "host"))
+                say_field(v, "Host side", STYLE_DIM, "no link of the host leads to it");
 }
 
 /* One line per resource: some, full, and what is normal for it. */
@@ -236,6 +277,7 @@ void screen_measured(const json_t *object, const View *v) {
                 looks(m, v);
                 rates_line(rates, v);
                 network(m, v);
+                host_side(object, v);
                 pressure(m, v);
                 memory(m, v);
                 throttling(m, v);

@@ -450,6 +450,22 @@ static void add_processes(Ctl *c, json_t *o) {
         (void)json_object_set_new(o, "processes_now", answer);
 }
 
+/* Of a container: which links of the host lead into it, or why that is not known. */
+static void add_links(Ctl *c, json_t *o) {
+        const char *kind = json_text(o, "kind");
+        json_t *answer = NULL;
+
+        if (!kind || !STR_EQ(kind, "container"))
+                return;
+        if (client_get(c->client, "GetLinks", c->arguments[0], &answer) == STATUS_DONE)
+                (void)json_object_update(o, answer);
+        else {
+                (void)json_object_set_new(o, "links", json_null());
+                (void)json_object_set_new(o, "links_error", json_string("the guard does not tell"));
+        }
+        json_decref(answer);
+}
+
 int verb_show(Ctl *c) {
         json_t *o = NULL, *all = NULL;
         const char *kind;
@@ -457,6 +473,7 @@ int verb_show(Ctl *c) {
 
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
+        add_links(c, o);
         if (c->json)
                 return ctl_print_json(c, o);
         kind = json_text(o, "kind");

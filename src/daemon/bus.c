@@ -316,6 +316,7 @@ static int do_release(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error
 static int with_caller(Guard *g, sd_bus_message *m, Change change);
 static int start_diff(Guard *g, sd_bus_message *m, sd_bus_error *e);
 static int start_processes(Guard *g, sd_bus_message *m, const char *name, sd_bus_error *e);
+static int start_links(Guard *g, sd_bus_message *m, const char *name, sd_bus_error *e);
 
 /* Answers with a handle; takes data. */
 static int reply_page(Guard *g, sd_bus_message *m, char *data, size_t len) {
@@ -352,6 +353,8 @@ static int on_open_paged(sd_bus_message *m, void *user, sd_bus_error *e) {
                 return start_diff(user, m, e);
         if (STR_EQ(method, "GetProcesses"))
                 return start_processes(user, m, argument, e);
+        if (STR_EQ(method, "GetLinks"))
+                return start_links(user, m, argument, e);
         if (STR_EQ(method,
                    "ReleaseCeilings")) /* the one that changes something: as strict as the method itself */
                 return with_caller(user, m, do_release);
@@ -786,7 +789,8 @@ static int start_diff(Guard *g, sd_bus_message *m, sd_bus_error *e) {
 
 static int on_diff(sd_bus_message *m, void *user, sd_bus_error *e) { return start_diff(user, m, e); }
 
-static void processes_done(Guard *g, void *user, json_t *o) {
+/* For what is answered when others have answered; user: the message. */
+static void bulk_done(Guard *g, void *user, json_t *o) {
         sd_bus_message *m = user;
         char *s = dump(json_incref(o));
 
@@ -801,7 +805,7 @@ static int start_processes(Guard *g, sd_bus_message *m, const char *name, sd_bus
 
         if (r < 0)
                 return r;
-        r = processes_ask(g, t, NL_BY_CPU, PROCESSES_SPAN, processes_done, sd_bus_message_ref(m));
+        r = processes_ask(g, t, NL_BY_CPU, PROCESSES_SPAN, bulk_done, sd_bus_message_ref(m));
         if (r < 0)
                 sd_bus_message_unref(m);
         if (r == -EBUSY)
@@ -816,6 +820,27 @@ static int on_processes(sd_bus_message *m, void *user, sd_bus_error *e) {
         return r < 0 ? r : start_processes(user, m, name, e);
 }
 
+static int start_links(Guard *g, sd_bus_message *m, const char *name, sd_bus_error *e) {
+        Target *t;
+        int r = resolve_one(g, name, e, &t);
+
+        if (r < 0)
+                return r;
+        r = links_ask(g, t, bulk_done, sd_bus_message_ref(m));
+        if (r < 0)
+                sd_bus_message_unref(m);
+        if (r == -EBUSY)
+                return sd_bus_error_set(e, BUS_ERROR_NOT_READY, "others are asking; try again");
+        return r < 0 ? r : 1;
+}
+
+static int on_links(sd_bus_message *m, void *user, sd_bus_error *e) {
+        const char *name;
+        int r = sd_bus_message_read(m, "s", &name);
+
+        return r < 0 ? r : start_links(user, m, name, e);
+}
+
 #define READ SD_BUS_VTABLE_UNPRIVILEGED /* the bus policy decides who */
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
@@ -825,6 +850,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Show", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", json), on_read_name, READ),
         SD_BUS_METHOD_WITH_ARGS("GetProcesses", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", json),
                                 on_processes, READ),
+        SD_BUS_METHOD_WITH_ARGS("GetLinks", SD_BUS_ARGS("s", name), SD_BUS_RESULT("h", json), on_links, READ),
         SD_BUS_METHOD_WITH_ARGS("GetPolicy", SD_BUS_ARGS("s", tenant), SD_BUS_RESULT("h", json), on_read_name,
                                 READ),
         SD_BUS_METHOD_WITH_ARGS("ListEvents", SD_BUS_ARGS("t", since_id, "u", max), SD_BUS_RESULT("h", json),

@@ -13,7 +13,7 @@
  *   loader.c    policy from disk, read and resolved in a child process
  *   measure.c   looks at cgroups, accounts what they use; ledgers.c, triggers.c (measure.h)
  *   judging.c   who suffers, who is to blame, what is done about it; bystander.c, leasing.c, incidents.c (judging.h)
- *   listening.c what the kernel says of processes; deaths.c, arrears.c, processes.c (listening.h)
+ *   listening.c what the kernel says of processes; deaths.c, arrears.c, processes.c, links.c (listening.h)
  *   announce.c  what happened → ring, journal, D-Bus signal
  *   control.c   pause, holds, undo, release; their files in /run/bailiff; control-act.c  throttle, freeze, kill
  *   render.c, render-judge.c  state → JSON;  telling.c  verdicts as sentences;  bus.c  D-Bus;  guard.c  set-up, beats

@@ -114,6 +114,10 @@ static void on_answer(void *user, const NlAsk *ask, const NlProcess *all, size_t
         processes_answered(user, ask, all, n);
 }
 
+static void on_links(void *user, const NlLinksAsk *ask, const NlLink *all, size_t n) {
+        links_answered(user, ask, all, n);
+}
+
 static void on_link(void *user, const char *why) {
         Guard *g = user;
         Listening *l = g->listening;
@@ -147,6 +151,7 @@ static const NlClientOps ops = {
         .tasks = on_tasks,
         .exited = on_exited,
         .answer = on_answer,
+        .links = on_links,
         .link = on_link,
 };
 
@@ -236,7 +241,7 @@ static void want(Guard *g, usec_t now) {
                 l->tasks_until = now + TASKS_LINGER;
         if (now < l->tasks_until)
                 wants |= NL_WANT_TASKS;
-        if (processes_pending(g))
+        if (processes_pending(g) || links_pending(g))
                 wants |= NL_WANT_ANSWERS;
         nlclient_want(l->client, wants);
         if (l->refused_at > 0 && now - MIN_OF(l->refused_at, now) > RETRY_USEC) {
@@ -259,6 +264,7 @@ void listening_beat(Guard *g, usec_t now) {
         deaths_beat(g, now);
         arrears_beat(g, now);
         processes_beat(g, now);
+        links_beat(g, now);
         want(g, now);
         listening_dispatch(g);
         tell_away(g, now);
@@ -290,6 +296,7 @@ void listening_free(Guard *g) {
         if (!l)
                 return;
         processes_free(g);
+        links_free(g);
         deaths_free(g);
         arrears_free(g);
         sd_event_source_disable_unref(l->source);

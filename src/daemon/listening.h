@@ -3,7 +3,8 @@
 
 /*
  * What the kernel says of processes, through bailiff-netlink(8): listening.c wants it, deaths.c says how main
- * processes end, arrears.c books what nobody had seen, processes.c asks who stands out in a cgroup. All of it is
+ * processes end, arrears.c books what nobody had seen, processes.c asks who stands out in a cgroup,
+ * links.c which links of the host lead into it. All of it is
  * optional: without the service nothing of it is known, and the guard says so once. Included by guard.h.
  */
 
@@ -46,6 +47,16 @@ typedef struct ProcessesAsk { /* one question under way */
 } ProcessesAsk;
 #define PROCESSES_ASKS_MAX 4
 
+typedef struct LinksAsk { /* likewise */
+        uint64_t seq; /* 0: free */
+        uint64_t id; /* cgroup */
+        uint32_t pid;
+        usec_t until;
+        void (*done)(Guard *g, void *user, struct json_t *answer);
+        void *user;
+} LinksAsk;
+#define LINKS_ASKS_MAX 4
+
 typedef struct Listening {
         NlClient *client;
         sd_event_source *source, *wake;
@@ -68,6 +79,7 @@ typedef struct Listening {
         uint64_t n_exits, n_arrears, arrears_usec;
         uint64_t last_seq;
         ProcessesAsk asks[PROCESSES_ASKS_MAX];
+        LinksAsk links_asks[LINKS_ASKS_MAX];
 } Listening;
 
 /* ---- listening.c ---- */
@@ -110,3 +122,12 @@ bool processes_pending(const Guard *g);
 void processes_answered(Guard *g, const NlAsk *ask, const NlProcess *all, size_t n);
 void processes_beat(Guard *g, usec_t now);
 void processes_free(Guard *g);
+
+/* ---- links.c ---- */
+/* Which links of the host lead into t (bus.h, "links"): as processes_ask(). */
+int links_ask(Guard *g, const Target *t, void (*done)(Guard *g, void *user, struct json_t *answer),
+              void *user);
+bool links_pending(const Guard *g);
+void links_answered(Guard *g, const NlLinksAsk *answer, const NlLink *all, size_t n);
+void links_beat(Guard *g, usec_t now);
+void links_free(Guard *g);

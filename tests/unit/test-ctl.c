@@ -473,6 +473,58 @@ static void test_networks(void **state) {
         }
 }
 
+/* What is sent and received there is turned around: it is told by where it leads. */
+static void test_links(void **state) {
+        static const struct {
+                const char *links, *text; /* NULL: no line */
+        } rows[] = {
+                { "{}", NULL }, /* a guard that does not tell */
+                { "{'links':[],'links_all':0,'links_error':null}",
+                  " Host side: no link of the host leads to it\n" },
+                { "{'links':[],'measured':{'tier':'hot','network':{'state':'host'}}}", NULL },
+                { "{'links':null,'links_all':0,'links_error':'bailiff-netlink is not there'}",
+                  " Host side: not known: bailiff-netlink is not there\n" },
+                { "{'links':[{'name':'veth3f2a1b','master':'docker0','state':'up','to_container':{'bytes':1,"
+                  "'packets':2,'errors':0,'dropped':0},'from_container':{'bytes':3,'packets':4,'errors':0,"
+                  "'dropped':12}}],'links_all':1,'links_error':null}",
+                  " Host side: veth3f2a1b on docker0, 0 dropped towards it, 12 dropped from it\n" },
+                { "{'links':[{'name':'veth0','master':null,'state':'lowerlayerdown','to_container':{'errors':"
+                  "5,'dropped':7},'from_container':{'errors':6,'dropped':8}}],'links_all':1}",
+                  " Host side: veth0 (lowerlayerdown), 7 dropped towards it, 8 dropped from it, 5 errors "
+                  "towards "
+                  "it, 6 errors from it\n" },
+                { "{'links':[{'name':'veth0'},{'name':'veth1'}],'links_all':9}",
+                  " Host side: veth0, 0 dropped towards it, 0 dropped from it\n"
+                  "            veth1, 0 dropped towards it, 0 dropped from it\n"
+                  "            and 7 more links\n" },
+                { "{'links':[{'name':'veth\\u001b[31m'}],'links_all':1}", " Host side: veth\\x1b[31m, 0" },
+                { "{'links':7,'links_all':'x','links_error':3}", NULL },
+                { "{'links':[3]}", " Host side: ?, 0 dropped" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *o = fixture("{'kind':'container','cgroup':'/x','engine':'docker','measured':{'tier':"
+                                    "'hot','network':{'state':'own'}}}"),
+                       *links = fixture(rows[i].links);
+                const char *text;
+                Page p;
+
+                (void)json_object_update(o, links);
+                page_open(&p);
+                assert_int_equal(screen_show(o, &p.view, NOW), 0);
+                text = page_close(&p);
+                if (rows[i].text)
+                        has(text, rows[i].text);
+                else
+                        assert_null(strstr(text, "Host side"));
+                assert_null(strchr(text, '\033'));
+                free(p.text);
+                json_decref(o);
+                json_decref(links);
+        }
+}
+
 /* A tenant's books have what its dead used, and what nobody saw. */
 static void test_tenant_books(void **state) {
         json_t *o =
@@ -748,14 +800,23 @@ static void test_suggest_many(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_status),       cmocka_unit_test(test_absent),
-                cmocka_unit_test(test_check),        cmocka_unit_test(test_lists),
-                cmocka_unit_test(test_processes),    cmocka_unit_test(test_show),
-                cmocka_unit_test(test_diff),         cmocka_unit_test(test_measured),
-                cmocka_unit_test(test_networks),     cmocka_unit_test(test_tenant_books),
-                cmocka_unit_test(test_narrow),       cmocka_unit_test(test_sampling),
-                cmocka_unit_test(test_events),       cmocka_unit_test(test_doctor),
-                cmocka_unit_test(test_suggest),      cmocka_unit_test(test_suggest_hostile),
+                cmocka_unit_test(test_status),
+                cmocka_unit_test(test_absent),
+                cmocka_unit_test(test_check),
+                cmocka_unit_test(test_lists),
+                cmocka_unit_test(test_processes),
+                cmocka_unit_test(test_show),
+                cmocka_unit_test(test_diff),
+                cmocka_unit_test(test_measured),
+                cmocka_unit_test(test_networks),
+                cmocka_unit_test(test_links),
+                cmocka_unit_test(test_tenant_books),
+                cmocka_unit_test(test_narrow),
+                cmocka_unit_test(test_sampling),
+                cmocka_unit_test(test_events),
+                cmocka_unit_test(test_doctor),
+                cmocka_unit_test(test_suggest),
+                cmocka_unit_test(test_suggest_hostile),
                 cmocka_unit_test(test_suggest_many),
         };
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154,SC2016,SC2034
 # What containers send and receive: counted in their network namespace, by whoever is in it, as the other end of
-# the wire counts it. No capability more, no namespace entered.
+# the wire counts it. No capability more, no namespace entered. And that other end itself, by its name, as the host sees it.
 #
 #   tenant.slice
 #   ├── tenant-net.slice        tenant net, by slice
@@ -43,6 +43,9 @@ wire_read() {
 	RECEIVED=$(<"$WIRE/statistics/tx_bytes") SENT=$(<"$WIRE/statistics/rx_bytes")
 	PACKETS=$(<"$WIRE/statistics/tx_packets")
 }
+
+# As `show` has them, in one line each.
+links() { about "$1" '.links[]? | [.name, .master, .state] | join(" ")'; }
 
 load() {  # CONTAINER: receives DOWN bytes and sends UP
 	docker exec "$1" "${TOOL[@]}" curl -sSo /dev/null http://192.0.2.1/blob
@@ -104,11 +107,26 @@ first=$(totals net)
 num "$(jq .book.network_receive_bytes <<<"$first")" '>=' $DOWN "the tenant has received it"
 is "$(parts_differ "$first")" "" "the parts are the total"
 
+# ---- the host's side of it
+
+is "$(links web)" "${WIRE##*/} docker0 up" "its link of the host, and the bridge that it is on"
+side=$(about web '.links[0]')
+wire_read
+near "$(jq .to_container.bytes <<<"$side")" "$RECEIVED" "what the link sends goes to it"
+near "$(jq .to_container.packets <<<"$side")" "$PACKETS" "packets, too"
+near "$(jq .from_container.bytes <<<"$side")" "$SENT" "what the link receives comes from it"
+is "$(jq -r '[.to_container.dropped, .from_container.dropped] | join(" ")' <<<"$side")" \
+	"$(cat "$WIRE/statistics/tx_dropped" "$WIRE/statistics/rx_dropped" | paste -sd ' ')" "drops are the link's own"
+is "$(about web '[.links_all, .links_error] | @json')" '[1,null]' "it is the only one"
+ctl show container:web
+like "$CTL_OUT" "Host side: ${WIRE##*/} on docker0, [0-9]+ dropped towards it, [0-9]+ dropped from it" "show says so"
+
 # ---- somebody else in its network
 
 ENGINE_NETWORK=container:web docker_run helper tenant-net.slice "${WITH_TOOLS[@]}"
 wait_for 30 '[ "$(about helper "[.measured.network.state, .measured.network.counted_at_name] | join(\" \")")" = "shared web" ]' \
 	"helper is in web's network, and said to be"
+is "$(links helper)" "$(links web)" "the same link leads to both"
 load helper
 read -r received sent < <(book web)
 wire_read
@@ -123,9 +141,12 @@ wait_for 30 '[ "$(about plain .measured.network.state)" = host ]' "plain uses th
 is "$(about plain .book.network_receive_bytes)" null "nothing is counted for it"
 ctl show container:plain
 like "$CTL_OUT" "Network: the host's" "show says so"
+unlike "$CTL_OUT" "Host side" "and of links nothing"
+is "$(about plain '[.links, .links_error] | @json')" '[[],null]' "none leads there"
 docker_run alone tenant-flat.slice
 wait_for 30 '[ "$(about alone .measured.network.state)" = own ]' "alone has a network of its own"
 is "$(about alone '[.book.network_receive_bytes, .book.network_transmit_bytes] | join(" ")')" "0 0" "with nothing in it"
+is "$(about alone '[.links, .links_error] | @json')" '[[],null]' "and no link that leads there"
 ENGINE_NETWORK=bridge docker_run other tenant-flat.slice "${WITH_TOOLS[@]}" --user 1000 --cap-add=SYS_CHROOT
 wait_for 30 '[ "$(about other .measured.network.state)" = own ]' "other, another user's processes, is counted"
 docker exec --user 0 other "${TOOL[@]}" curl -sSo /dev/null http://192.0.2.1/blob
@@ -168,4 +189,15 @@ like "$(jq -c '.tenants[] | select(.name == "flat") | .containers[] | select(.na
 	"top says whose network it is"
 ctl status --json
 is "$(jq -c '.sampling | [.net_damaged, .net_error]' <<<"$CTL_OUT")" '[0,null]' "nothing was damaged or refused"
+
+# ---- links without any right, and without whoever could tell of them
+
+mkdir -p /run/systemd/system/bailiff-netlink.service.d
+printf '[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\n' >/run/systemd/system/bailiff-netlink.service.d/50-test.conf
+systemctl daemon-reload
+systemctl restart bailiff-netlink.service
+wait_for 90 '[ "$(links web)" = "${WIRE##*/} docker0 up" ]' "links are told without any capability"
+systemctl stop bailiff-netlink.socket bailiff-netlink.service
+is "$(about web '[.links, .links_error] | @json')" '[null,"bailiff-netlink is not there"]' "without the service it is said why there are none"
+is "$(about web .measured.network.state)" own "and all else is as it was"
 done_testing
