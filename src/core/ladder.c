@@ -196,6 +196,10 @@ static bool throttle_next(Step *s) {
                         throttle(s, levers[i]);
                         return true;
                 }
+                /* It has only just begun: the looks that its rates are of were before that, and say too little. */
+                if (s->in->resource == RESOURCE_IO && levers[i] == LEVER_IO && s->in->dev != 0 && !v->on &&
+                    v->tries == 0 && since(l->since, s->in->now) < LADDER_EFFECT)
+                        return true;
                 finish(s, levers[i], i + 1 == n);
         }
         return false;

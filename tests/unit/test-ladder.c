@@ -394,11 +394,23 @@ static void io_odd(void **state) {
         LimitSet beneath = LIMIT_SET_INIT;
         Episode none = { .in = usual(RESOURCE_IO) }, reads = { .in = usual(RESOURCE_IO) };
         Episode held = { .in = usual(RESOURCE_IO) }, moved = { .in = usual(RESOURCE_IO) };
+        Episode soon = { .in = usual(RESOURCE_IO) }, never = { .in = usual(RESOURCE_IO) };
 
         (void)state;
         none.in.dev = 0; /* it is not known which */
         run(&none, 1, 7000);
         expect(&none, "notify throttle:cpu");
+
+        /* It has only just begun: its rates are of before. Where they stay so small there is nothing to cut. */
+        memset(soon.in.io, 0, sizeof(soon.in.io));
+        run(&soon, 1, 7000);
+        expect(&soon, "notify");
+        memcpy(soon.in.io, never.in.io, sizeof(soon.in.io));
+        run(&soon, 1, 7000);
+        expect(&soon, "throttle:io");
+        memset(never.in.io, 0, sizeof(never.in.io));
+        run(&never, 3, 7000);
+        expect(&never, "notify throttle:cpu");
 
         /* It thrashes: only its reading. */
         reads.in.thrash = true;
