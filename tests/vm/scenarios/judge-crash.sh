@@ -113,7 +113,7 @@ check "all is as before" as_before
 noise_policy <<<'ContainerTasksMax=400'
 ctl reload
 wait_for 30 ceiling "a ceiling of the policy holds"
-isnt "$(drop_ins)" "$before_drop_ins" "and has a drop-in"
+wait_for 20 '[ "$(drop_ins)" != "$before_drop_ins" ]' "and has a drop-in"
 go spin
 wait_for 60 throttled "throttled as well"
 ctl release --ceilings
