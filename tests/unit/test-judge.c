@@ -1100,6 +1100,9 @@ static void test_record(void **state) {
                 assert_false(m.kill_spent);
                 assert_int_equal(m.ladders[RESOURCE_CPU].rung, rows[i].kept ? RUNG_NOTIFY : RUNG_NONE);
                 assert_int_equal(m.ladders[RESOURCE_IO].rung, RUNG_NONE);
+                /* It may take a while to start, and to do it again. */
+                if (rows[i].kept)
+                        assert_int_equal(m.ladders[RESOURCE_CPU].calm_span, 2 * LADDER_CALM);
         }
 }
 
