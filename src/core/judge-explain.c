@@ -7,6 +7,7 @@
  */
 
 #include "judge.h"
+#include "tier.h"
 
 static void put_percent(Buf *out, unsigned permyriad) {
         buf_printf(out, "%u.%u %%", permyriad / 100, permyriad / 10 % 10);
@@ -113,4 +114,12 @@ void judge_explain(const PartyMemory *m, Resource r, const char *name, Buf *out)
         put_harm(m, r, out);
         put_blame(m, r, out);
         buf_putc(out, '.');
+}
+
+void judge_explain_quiet(const char *name, Buf *out) {
+        buf_printf(out, "%s is not hurt: it is quiet; it waits for CPUs, memory or IO less than ", name);
+        put_percent(out, TIER_ACTIVE_STALL_PERMYRIAD);
+        buf_puts(out, " of the time, and uses less than ");
+        put_percent(out, TIER_ACTIVE_CPU_PERMYRIAD);
+        buf_puts(out, " of a CPU.");
 }

@@ -107,3 +107,5 @@ bool judge_holds(const PartyMemory *m);
 
 /* Why nothing is done about (or to) a party, for `why`: one sentence into out; resource by resource. */
 void judge_explain(const PartyMemory *m, Resource r, const char *name, Buf *out);
+/* The same of one that is cold (tier.h), and so was in no step. */
+void judge_explain_quiet(const char *name, Buf *out);

@@ -435,10 +435,16 @@ static void ask_incident(Question *q, const Incident *i) {
                 ask_event(q, id);
 }
 
+/* Nothing is weighed of who does nothing and waits for nothing. */
+static bool was_never_weighed(const Target *t, const PartyMemory *m) {
+        return m->harm_seen == 0 && (t->m.tier.level == TIER_COLD || t->m.tier.why == TIER_WHY_ASKED);
+}
+
 static void ask_target(Question *q, const Target *t) {
         static const PartyMemory none;
         const PartyMemory *m = t->judged ? &t->judged->memory : &none;
         json_t *o, *harms, *text;
+        Resource n = _RESOURCE_MAX;
 
         if (!may_read(q, t))
                 return;
@@ -447,7 +453,14 @@ static void ask_target(Question *q, const Target *t) {
         json_set_text(o, "tenant", t->tenant ? t->tenant->name : POLICY_UNASSIGNED);
         harms = json_array();
         text = json_array();
-        for (Resource r = 0; r < _RESOURCE_MAX; r++) {
+        if (was_never_weighed(t, m)) {
+                _cleanup_buf_ Buf b = BUF_INIT;
+
+                judge_explain_quiet(target_name(t), &b);
+                (void)json_array_append_new(text, json_text_or_null(buf_str(&b)));
+                n = 0;
+        }
+        for (Resource r = 0; r < n; r++) {
                 _cleanup_buf_ Buf b = BUF_INIT;
                 json_t *h = json_object();
 

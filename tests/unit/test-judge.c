@@ -820,6 +820,18 @@ static void test_held_already(void **state) {
         }
 }
 
+static void test_quiet(void **state) {
+        _cleanup_buf_ Buf said = BUF_INIT;
+
+        (void)state;
+
+        judge_explain_quiet("web", &said);
+        assert_string_equal(
+                buf_str(&said),
+                "web is not hurt: it is quiet; it waits for CPUs, memory or IO less than 0.5 % of the "
+                "time, and uses less than 1.0 % of a CPU.");
+}
+
 /* Who was asked to end, or killed, takes its time to be gone: for so long nobody else is held back for what it does, of any
  * resource. On paper nobody ends. */
 static void test_ending(void **state) {
@@ -1111,18 +1123,19 @@ int main(void) {
                 cmocka_unit_test(test_cpu),          cmocka_unit_test(test_memory),
                 cmocka_unit_test(test_memory_swap),  cmocka_unit_test(test_took_it),
                 cmocka_unit_test(test_stop),         cmocka_unit_test(test_one_kill),
-                cmocka_unit_test(test_ending),       cmocka_unit_test(test_memory_never),
-                cmocka_unit_test(test_io),           cmocka_unit_test(test_forks),
-                cmocka_unit_test(test_forks_fast),   cmocka_unit_test(test_thrash),
-                cmocka_unit_test(test_innocent),     cmocka_unit_test(test_on_off),
-                cmocka_unit_test(test_ten_hogs),     cmocka_unit_test(test_storm),
-                cmocka_unit_test(test_observe),      cmocka_unit_test(test_off),
-                cmocka_unit_test(test_interrupted),  cmocka_unit_test(test_restart),
-                cmocka_unit_test(test_restart_loop), cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_unexplained),  cmocka_unit_test(test_held_already),
-                cmocka_unit_test(test_mixed),        cmocka_unit_test(test_disks),
-                cmocka_unit_test(test_our_doing),    cmocka_unit_test(test_record),
-                cmocka_unit_test(test_two_ladders),  cmocka_unit_test(test_observed),
+                cmocka_unit_test(test_quiet),        cmocka_unit_test(test_ending),
+                cmocka_unit_test(test_memory_never), cmocka_unit_test(test_io),
+                cmocka_unit_test(test_forks),        cmocka_unit_test(test_forks_fast),
+                cmocka_unit_test(test_thrash),       cmocka_unit_test(test_innocent),
+                cmocka_unit_test(test_on_off),       cmocka_unit_test(test_ten_hogs),
+                cmocka_unit_test(test_storm),        cmocka_unit_test(test_observe),
+                cmocka_unit_test(test_off),          cmocka_unit_test(test_interrupted),
+                cmocka_unit_test(test_restart),      cmocka_unit_test(test_restart_loop),
+                cmocka_unit_test(test_refused),      cmocka_unit_test(test_unexplained),
+                cmocka_unit_test(test_held_already), cmocka_unit_test(test_mixed),
+                cmocka_unit_test(test_disks),        cmocka_unit_test(test_our_doing),
+                cmocka_unit_test(test_record),       cmocka_unit_test(test_two_ladders),
+                cmocka_unit_test(test_observed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,7 +77,7 @@ nap 10
 no_acts "batch uses the whole host, and nobody wants it" batch.scope \
 	"$(own batch 'it gets the share it is entitled to, and wants more')"
 pressure batch
-why_says slow.scope 'slow.scope is not hurt: it waits for CPUs [0-9]([.][0-9])? % of the time; it waits no longer than its target allows ' \
+why_says slow.scope 'slow.scope is not hurt: it (waits for CPUs [0-9]([.][0-9])? % of the time; it waits no longer than its target allows |is quiet; )' \
 	"who is merely slow beside it: nobody makes it wait"
 rest batch
 

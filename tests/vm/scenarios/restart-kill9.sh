@@ -101,7 +101,7 @@ is "$(jq -c '[.drift.found, .counts.drifted]' <<<"$CTL_OUT")" "[0,0]" "it saw no
 ctl events --json
 is "$(jq '[.events[] | select(.kind == "set" or .kind == "repaired" or .kind == "given-back")] | length' <<<"$CTL_OUT")" 0 \
 	"and wrote nothing"
-is "$(pgrep -c bailiff)" 4 "of processes there are four: the guard and its three helpers"
+is "$(pgrep --cgroup /bailiff.slice/bailiffd.service -c .)" 4 "its cgroup has four processes: the guard and its three helpers"
 
 # ---- three times in a row, hard on its heels
 
