@@ -88,15 +88,14 @@ static void put_head(Metrics *m, MetricType type, const char *unit, const char *
 }
 
 static void choose(Metrics *m, MetricType type, const char *help) {
-        _cleanup_buf_ Buf name = BUF_INIT;
-
         m->unwanted = false;
-        if (!m->want && !m->tell)
+        if (!m->want && !m->tell && !m->each)
                 return;
-        buf_printf(&name, "%s%s", buf_str(&m->family), types[type].suffix);
-        m->unwanted = m->want && !m->want(m->user, buf_str(&name));
+        buf_clear(&m->whole);
+        buf_printf(&m->whole, "%s%s", buf_str(&m->family), types[type].suffix);
+        m->unwanted = m->want && !m->want(m->user, buf_str(&m->whole));
         if (m->tell)
-                m->tell(m->user, buf_str(&name), types[type].type, help);
+                m->tell(m->user, buf_str(&m->whole), types[type].type, help);
 }
 
 void metrics_family(Metrics *m, const char *name, MetricType type, const char *unit, const char *help) {
@@ -111,7 +110,7 @@ void metrics_family(Metrics *m, const char *name, MetricType type, const char *u
         put_head(m, type, unit, help);
         m->type = type;
         m->any = false;
-        if (buf_error(&m->family) < 0 || buf_error(&m->head) < 0)
+        if (buf_error(&m->family) < 0 || buf_error(&m->head) < 0 || buf_error(&m->whole) < 0)
                 m->error = -ENOMEM;
 }
 
@@ -142,6 +141,20 @@ static void put_value(Buf *out, uint64_t value, unsigned decimals) {
         buf_printf(out, ".%0*llu", (int)decimals, (unsigned long long)part);
 }
 
+static void put_sample(Metrics *m, const MetricLabel *labels, size_t n, uint64_t value, unsigned decimals) {
+        if (!m->any)
+                buf_append(m->out, buf_str(&m->head), m->head.len);
+        buf_printf(m->out, "%s%s", buf_str(&m->family), types[m->type].suffix);
+        for (size_t i = 0; i < n; i++) {
+                buf_printf(m->out, "%c%s=\"", i == 0 ? '{' : ',', labels[i].name);
+                put_escaped(m->out, labels[i].value);
+                buf_putc(m->out, '"');
+        }
+        buf_puts(m->out, n > 0 ? "} " : " ");
+        put_value(m->out, value, decimals);
+        buf_putc(m->out, '\n');
+}
+
 void metrics_sample(Metrics *m, const MetricLabel *labels, size_t n, uint64_t value, unsigned decimals) {
         if (m->family.len == 0 || n > METRIC_LABELS_MAX || decimals > 18 ||
             (m->any && !is_behind(m, labels, n))) {
@@ -151,21 +164,16 @@ void metrics_sample(Metrics *m, const MetricLabel *labels, size_t n, uint64_t va
         if (m->unwanted)
                 return;
         buf_clear(&m->last);
-        if (!m->any)
-                buf_append(m->out, buf_str(&m->head), m->head.len);
-        m->any = true;
-        buf_printf(m->out, "%s%s", buf_str(&m->family), types[m->type].suffix);
         for (size_t i = 0; i < n; i++) {
                 if (!is_name(labels[i].name))
                         invalid(m);
-                buf_printf(m->out, "%c%s=\"", i == 0 ? '{' : ',', labels[i].name);
-                put_escaped(m->out, labels[i].value);
-                buf_putc(m->out, '"');
                 buf_append(&m->last, labels[i].value, strlen(labels[i].value) + 1);
         }
-        buf_puts(m->out, n > 0 ? "} " : " ");
-        put_value(m->out, value, decimals);
-        buf_putc(m->out, '\n');
+        if (m->each)
+                m->each(m->user, buf_str(&m->whole), labels, n, value, decimals);
+        else
+                put_sample(m, labels, n, value, decimals);
+        m->any = true;
         if (buf_error(&m->last) < 0)
                 m->error = -ENOMEM;
 }
@@ -173,11 +181,12 @@ void metrics_sample(Metrics *m, const MetricLabel *labels, size_t n, uint64_t va
 int metrics_end(Metrics *m) {
         int r = m->error;
 
-        if (!m->classic)
+        if (!m->classic && !m->each)
                 buf_puts(m->out, "# EOF\n");
-        if (buf_error(m->out) < 0)
+        if (!m->each && buf_error(m->out) < 0)
                 r = -ENOMEM;
         buf_deinit(&m->family);
+        buf_deinit(&m->whole);
         buf_deinit(&m->head);
         buf_deinit(&m->last);
         return r;

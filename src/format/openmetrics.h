@@ -35,6 +35,7 @@ typedef struct MetricLabel {
 typedef struct Metrics {
         Buf *out;
         Buf family; /* the one that is open */
+        Buf whole; /* its name as samples have it, where somebody asks for that */
         Buf head; /* its TYPE, UNIT and HELP, until it has a sample */
         Buf last; /* label values of its last sample, each with its NUL */
         MetricType type;
@@ -47,6 +48,8 @@ typedef struct Metrics {
                      const char *name); /* false: a family is left out; name as samples have it. NULL: all */
         void (*tell)(void *user, const char *name, const char *type,
                      const char *help); /* each family, also one without a sample */
+        void (*each)(void *user, const char *name, const MetricLabel *labels, size_t n, uint64_t value,
+                     unsigned decimals); /* takes every sample, and there is no text; `out` may be NULL */
         void *user;
 } Metrics;
 

@@ -53,6 +53,46 @@ static void test_page(void **state) {
                                            "# EOF\n");
 }
 
+static void each(void *user, const char *name, const MetricLabel *labels, size_t n, uint64_t value,
+                 unsigned decimals) {
+        buf_printf(user, "%s %zu %s %llu %u\n", name, n, n > 0 ? labels[0].value : "-",
+                   (unsigned long long)value, decimals);
+}
+
+static bool want_no_gauge(void *user, const char *name) {
+        (void)user;
+        return strstr(name, "gauge") == NULL;
+}
+
+/* The same families without text, under the same rules. */
+static void test_each(void **state) {
+        _cleanup_buf_ Buf got = BUF_INIT;
+        Metrics m = METRICS_INIT(NULL);
+
+        (void)state;
+        m.each = each;
+        m.want = want_no_gauge;
+        m.user = &got;
+        metrics_family(&m, "x_cpu_seconds", METRIC_COUNTER, "seconds", "CPU time.");
+        metrics_sample(&m, (MetricLabel[]){ { "tenant", "a\"b" } }, 1, 1500000, 6);
+        metrics_sample(&m, (MetricLabel[]){ { "tenant", "b" } }, 1, 1, 6);
+        metrics_family(&m, "x_gauge", METRIC_GAUGE, NULL, "Left out.");
+        metrics_sample(&m, NULL, 0, 1, 0);
+        metrics_family(&m, "x_up", METRIC_GAUGE, NULL, "Whether.");
+        metrics_sample(&m, NULL, 0, 1, 0);
+        assert_int_equal(metrics_end(&m), 0);
+        assert_string_equal(buf_str(&got), "x_cpu_seconds_total 1 a\"b 1500000 6\n"
+                                           "x_cpu_seconds_total 1 b 1 6\n"
+                                           "x_up 0 - 1 0\n");
+        m = METRICS_INIT(NULL);
+        m.each = each;
+        m.user = &got;
+        metrics_family(&m, "x_up", METRIC_GAUGE, NULL, "Twice.");
+        metrics_sample(&m, NULL, 0, 1, 0);
+        metrics_sample(&m, NULL, 0, 1, 0);
+        assert_int_equal(metrics_end(&m), -EINVAL);
+}
+
 /* A label's value is anybody's: what it says stays one value of one line. */
 static void test_escape(void **state) {
         static const struct {
@@ -143,9 +183,8 @@ static void test_wrong_samples(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_page),
-                cmocka_unit_test(test_escape),
-                cmocka_unit_test(test_wrong_families),
+                cmocka_unit_test(test_page),          cmocka_unit_test(test_each),
+                cmocka_unit_test(test_escape),        cmocka_unit_test(test_wrong_families),
                 cmocka_unit_test(test_wrong_samples),
         };
 
