@@ -88,16 +88,18 @@ static void send_status(Pages *p, HttpAnswer *a) {
 
         history_db_get_status(p->db, &h);
         send_json(a,
-                  json_pack("{s:O?, s:{s:o, s:b, s:o, s:o, s:o, s:o, s:{s:s, s:o, s:o, s:o, s:o, s:o, "
+                  json_pack("{s:O?, s:{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:s, s:o, s:o, s:o, s:o, s:o, "
                             "s:o, s:o, s:o}}}",
                             "guard", s->connected ? p->status : NULL, "exporter", "started",
                             number(s->started), "guard_up", (int)s->connected, "guard_seen",
                             s->guard_seen > 0 ? number(s->guard_seen) : json_null(), "guard_error",
                             text_or_null(s->guard_error), "clock_jumps", number(s->clock_jumps),
-                            "rounds_failed", number(s->rounds_failed), "history", "state",
-                            history_db_state_to_string(s->history), "error", text_or_null(s->history_error),
-                            "bytes", number(h.bytes), "used_bytes", number(h.used_bytes), "failed",
-                            number(h.n_failed), "set_aside", text_or_null(h.set_aside), "oldest_raw",
+                            "rounds_failed", number(s->rounds_failed), "push",
+                            p->config->push.url ? push_status_to_json(&s->push) : json_null(), "history",
+                            "state", history_db_state_to_string(s->history), "error",
+                            text_or_null(s->history_error), "bytes", number(h.bytes), "used_bytes",
+                            number(h.used_bytes), "failed", number(h.n_failed), "set_aside",
+                            text_or_null(h.set_aside), "oldest_raw",
                             number(h.oldest[HISTORY_RAW] * USEC_PER_SEC), "oldest_5min",
                             number(h.oldest[HISTORY_5MIN] * USEC_PER_SEC), "oldest_1h",
                             number(h.oldest[HISTORY_1H] * USEC_PER_SEC)));

@@ -8,6 +8,7 @@
 #include "collect.h"
 #include "settings.h"
 #include "openmetrics.h"
+#include "push.h"
 
 /* How the exporter itself does; also metrics of its own. */
 typedef struct ExporterStats {
@@ -21,6 +22,9 @@ typedef struct ExporterStats {
         uint64_t cpu_usec, rss_bytes;
         HistoryDbState history; /* in the last round: what failed in it, if anything */
         char history_error[256];
+        PushStatus push;
+        uint64_t textfile_failures;
+        int textfile_error; /* negative errno, of the last round; 0: none */
 } ExporterStats;
 
 typedef struct Pages {
@@ -39,6 +43,10 @@ typedef struct Pages {
 bool pages_find_cadvisor(const json_t *status, const json_t *containers);
 /* A page of metrics. 0; -ENOMEM; -EINVAL: a mistake of ours. */
 int pages_metrics(const Pages *p, bool classic, Buf *out);
+/* The same series, one by one: see Metrics.each. */
+typedef void (*PagesEach)(void *user, const char *name, const MetricLabel *labels, size_t n, uint64_t value,
+                          unsigned decimals);
+int pages_each(const Pages *p, PagesEach each, void *user);
 /* Name, type and meaning of every metric that there can be, tab-separated, a line each. */
 int pages_list_metrics(Buf *out);
 /* The answer to a request: r.path below "/". now: realtime µs. */

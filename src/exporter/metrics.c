@@ -32,6 +32,20 @@ static const MetricOfStatus of_exporter[] = {
         { "requests", "bailiff_exporter_http_requests", METRIC_COUNTER, NULL, 0, "HTTP requests answered." },
         { "refused", "bailiff_exporter_http_requests_refused", METRIC_COUNTER, NULL, 0,
           "Those of them that were refused." },
+        { "push.backlog_bytes", "bailiff_exporter_push_backlog_bytes", METRIC_GAUGE, "bytes", 0,
+          "Size on disk of what waits to be pushed." },
+        { "push.failures", "bailiff_exporter_push_failures", METRIC_COUNTER, NULL, 0,
+          "Attempts to push that failed." },
+        { "push.last_success", "bailiff_exporter_push_last_success_timestamp_seconds", METRIC_GAUGE,
+          "seconds", 6, "When something was pushed last." },
+        { "push.requests", "bailiff_exporter_push_requests", METRIC_COUNTER, NULL, 0,
+          "Requests that the receiver took." },
+        { "push.samples", "bailiff_exporter_push_samples", METRIC_COUNTER, NULL, 0,
+          "Samples that the receiver took." },
+        { "push.dropped", "bailiff_exporter_push_samples_dropped", METRIC_COUNTER, NULL, 0,
+          "Samples that it refused, or that gave way in the backlog." },
+        { "push.ok", "bailiff_exporter_push_up", METRIC_GAUGE, NULL, 0,
+          "1: the receiver took what was pushed last." },
         { "rss_bytes", "bailiff_exporter_resident_memory_bytes", METRIC_GAUGE, "bytes", 0,
           "Memory of the exporter's process." },
         { "rounds", "bailiff_exporter_rounds", METRIC_COUNTER, NULL, 0, "Times that the guard was asked." },
@@ -39,6 +53,8 @@ static const MetricOfStatus of_exporter[] = {
           "Those of them that it did not answer." },
         { "rounds_skipped", "bailiff_exporter_rounds_skipped", METRIC_COUNTER, NULL, 0,
           "Times that it still answered the round before." },
+        { "textfile_failures", "bailiff_exporter_textfile_failures", METRIC_COUNTER, NULL, 0,
+          "Times that the file for node_exporter could not be written." },
 };
 
 static json_t *number(uint64_t v) { return json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v); }
@@ -46,17 +62,23 @@ static json_t *number(uint64_t v) { return json_integer(v > INT64_MAX ? INT64_MA
 static json_t *exporter_json(const Pages *p) {
         const ExporterStats *s = &p->stats;
         HistoryDbStatus h = {};
+        json_t *o;
 
         if (p->db)
                 history_db_get_status(p->db, &h);
-        return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:o, s:o, s:o}}",
-                         "clock_jumps", number(s->clock_jumps), "cpu_usec", number(s->cpu_usec), "guard_seen",
-                         s->guard_seen > 0 ? number(s->guard_seen) : json_null(), "guard_up",
-                         (int)s->connected, "requests", number(s->requests), "refused", number(s->refused),
-                         "rss_bytes", number(s->rss_bytes), "rounds", number(s->rounds), "rounds_failed",
-                         number(s->rounds_failed), "rounds_skipped", number(s->rounds_skipped), "history",
-                         "ok", (int)(s->history == HISTORY_DB_WELL), "bytes", number(h.bytes), "failed",
-                         number(h.n_failed), "set_aside", number(h.n_set_aside));
+        o = json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:o, s:o, s:o}}",
+                      "clock_jumps", number(s->clock_jumps), "cpu_usec", number(s->cpu_usec), "guard_seen",
+                      s->guard_seen > 0 ? number(s->guard_seen) : json_null(), "guard_up", (int)s->connected,
+                      "requests", number(s->requests), "refused", number(s->refused), "rss_bytes",
+                      number(s->rss_bytes), "rounds", number(s->rounds), "rounds_failed",
+                      number(s->rounds_failed), "rounds_skipped", number(s->rounds_skipped), "history", "ok",
+                      (int)(s->history == HISTORY_DB_WELL), "bytes", number(h.bytes), "failed",
+                      number(h.n_failed), "set_aside", number(h.n_set_aside));
+        if (p->config->push.url)
+                (void)json_object_set_new(o, "push", push_status_to_json(&s->push));
+        if (p->config->textfile_dir)
+                (void)json_object_set_new(o, "textfile_failures", number(s->textfile_failures));
+        return o;
 }
 
 /* ---- tenants, as they are now ---- */
@@ -223,9 +245,23 @@ static int put_page(const Pages *p, Metrics *m, const CgroupSeries *series, size
         return r;
 }
 
-static bool want(void *user, const char *name) { return config_wants(((const Pages *)user)->config, name); }
+typedef struct Walk {
+        const Pages *pages;
+        PagesEach each; /* NULL: to text */
+        void *user;
+} Walk;
 
-int pages_metrics(const Pages *p, bool classic, Buf *out) {
+static bool want(void *user, const char *name) { return config_wants(((Walk *)user)->pages->config, name); }
+
+static void pass_on(void *user, const char *name, const MetricLabel *labels, size_t n, uint64_t value,
+                    unsigned decimals) {
+        Walk *w = user;
+
+        w->each(w->user, name, labels, n, value, decimals);
+}
+
+static int walk(Walk *w, bool classic, Buf *out) {
+        const Pages *p = w->pages;
         _cleanup_(containers_deinit) Containers c = {};
         Metrics m = METRICS_INIT(out);
         size_t n;
@@ -235,7 +271,8 @@ int pages_metrics(const Pages *p, bool classic, Buf *out) {
                 return r;
         m.classic = classic;
         m.want = want;
-        m.user = (void *)(uintptr_t)p;
+        m.each = w->each ? pass_on : NULL;
+        m.user = w;
         n = c.n;
         if (n > 0) {
                 /* Sorted in a copy: what is left out there is freed all the same. */
@@ -249,6 +286,18 @@ int pages_metrics(const Pages *p, bool classic, Buf *out) {
                 r = put_page(p, &m, NULL, 0);
         k = metrics_end(&m);
         return r < 0 ? r : k;
+}
+
+int pages_metrics(const Pages *p, bool classic, Buf *out) {
+        Walk w = { .pages = p };
+
+        return walk(&w, classic, out);
+}
+
+int pages_each(const Pages *p, PagesEach each, void *user) {
+        Walk w = { p, each, user };
+
+        return walk(&w, false, NULL);
 }
 
 static void tell(void *user, const char *name, const char *type, const char *help) {

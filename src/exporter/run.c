@@ -2,13 +2,15 @@
 
 /*
  * One thread, one loop: a round of questions every ten seconds, upkeep of the history after each, and HTTP in between. The guard
- * does not notice whether any of it works: it answers when it is asked, and nobody is asked twice at once.
+ * does not notice whether any of it works: it answers when it is asked, and nobody is asked twice at once. What is pushed to others
+ * is collected with the rounds and sent when they take it; no receiver, however slow, holds up anything else.
  *
  * What goes wrong and stays wrong is logged once, when it begins, and once when it is over; bailiff_exporter_… and
  * /api/v1/status have it all the time.
  */
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +29,9 @@
 #include "guardlink.h"
 #include "jsonget.h"
 #include "num.h"
+#include "push.h"
 #include "run.h"
+#include "textfile.h"
 
 #define ROUND_USEC (10 * USEC_PER_SEC)
 #define DETAILS_USEC (60 * USEC_PER_SEC)
@@ -42,6 +46,12 @@ typedef struct Serving {
         sd_event_source *io, *timer;
 } Serving;
 
+typedef struct Pushing {
+        Push *push; /* NULL: RemoteWrite= is not set */
+        sd_event_source *io, *timer;
+        usec_t collected; /* monotonic */
+} Pushing;
+
 typedef struct Run {
         const RunOptions *o;
         sd_event *event;
@@ -50,6 +60,8 @@ typedef struct Run {
         Pages pages;
         Serving servings[SERVERS_MAX];
         size_t n_servings;
+        Pushing pushing;
+        char host[HOST_NAME_MAX + 1];
         char *certificate, *key, *client_ca; /* texts */
         uint64_t events_next, policy_loaded; /* of the guard */
         bool want_incidents, want_policy; /* the last ones could not be written */
@@ -263,6 +275,89 @@ static void look_at_self(Run *r) {
                 r->pages.stats.rss_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* ---- who is told ---- */
+
+static void run_push(Run *r) {
+        ExporterStats *s = &r->pages.stats;
+        PushStatus before = s->push;
+        usec_t again;
+
+        push_run(r->pushing.push, monotonic(), realtime(), &again);
+        (void)sd_event_source_set_time(r->pushing.timer, again);
+        (void)sd_event_source_set_enabled(r->pushing.timer,
+                                          again == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+        push_get_status(r->pushing.push, &s->push);
+        if (s->push.state == before.state)
+                return;
+        if (s->push.state == PUSH_WELL)
+                run_log(LOG_NOTICE, "what is pushed is taken again");
+        else if (s->push.state == PUSH_FAILING)
+                run_log(LOG_WARNING, "pushing fails (%s): it is kept, trying again", s->push.error);
+        else
+                run_log(LOG_ERR, "what is pushed is refused (%s): what was refused is given up",
+                        s->push.error);
+}
+
+static int on_push_io(sd_event_source *s, int fd, uint32_t events, void *user) {
+        (void)s;
+        (void)fd;
+        (void)events;
+        run_push(user);
+        return 0;
+}
+
+static int on_push_timer(sd_event_source *s, uint64_t at, void *user) {
+        (void)s;
+        (void)at;
+        run_push(user);
+        return 0;
+}
+
+/* With the rounds, whose answers are then the freshest: half a round early is in time. */
+static void collect_push(Run *r, usec_t now) {
+        usec_t interval = r->o->config->push.interval_sec * USEC_PER_SEC;
+        int before = r->pages.stats.push.backlog_error;
+
+        if (r->pushing.collected > 0 && now - r->pushing.collected + ROUND_USEC / 2 < interval)
+                return;
+        r->pushing.collected = now;
+        if (push_collect(r->pushing.push, &r->pages, realtime()) < 0)
+                run_log(LOG_ERR, "out of memory: this round is not pushed");
+        run_push(r);
+        if (r->pages.stats.push.backlog_error < 0 && before == 0)
+                run_log(LOG_ERR, "the backlog cannot be written: %s; a little is kept in memory",
+                        strerror(-r->pages.stats.push.backlog_error));
+}
+
+static void write_textfile(Run *r) {
+        const char *dir = r->o->config->textfile_dir;
+        ExporterStats *s = &r->pages.stats;
+        int before = s->textfile_error;
+
+        s->textfile_error = textfile_write(dir, &r->pages);
+        s->textfile_failures += s->textfile_error < 0;
+        if (s->textfile_error < 0 && before == 0)
+                run_log(LOG_ERR, "TextfileDirectory=%s cannot be written: %s; trying again with each round",
+                        dir, strerror(-s->textfile_error));
+        else if (s->textfile_error == 0 && before < 0)
+                run_log(LOG_NOTICE, "TextfileDirectory=%s is written again", dir);
+}
+
+static int start_push(Run *r, const char *dir) {
+        const PushOptions o = { .config = r->o->config, .dir = dir, .host = r->host };
+        int k = push_new(&o, &r->pushing.push);
+
+        if (k < 0) {
+                run_log(LOG_ERR, "RemoteWrite=: %s", strerror(-k));
+                return k;
+        }
+        k = sd_event_add_io(r->event, &r->pushing.io, push_fd(r->pushing.push), EPOLLIN, on_push_io, r);
+        if (k >= 0)
+                k = sd_event_add_time(r->event, &r->pushing.timer, CLOCK_MONOTONIC, monotonic(),
+                                      10 * USEC_PER_MSEC, on_push_timer, r);
+        return k;
+}
+
 static void round_over(void *user) {
         Run *r = user;
         usec_t now = monotonic();
@@ -273,6 +368,10 @@ static void round_over(void *user) {
         (void)history_db_maintain(r->pages.db, realtime() / USEC_PER_SEC, now - r->jumped > TRUST_USEC);
         tell_history(r);
         look_at_self(r);
+        if (r->pushing.push)
+                collect_push(r, now);
+        if (r->o->config->textfile_dir)
+                write_textfile(r);
         (void)sd_notify(false, "WATCHDOG=1");
 }
 
@@ -472,6 +571,9 @@ static void run_deinit(Run *r) {
                 sd_event_source_disable_unref(r->servings[i].timer);
                 http_server_free(r->servings[i].server);
         }
+        sd_event_source_disable_unref(r->pushing.io);
+        sd_event_source_disable_unref(r->pushing.timer);
+        push_free(r->pushing.push);
         sd_event_source_disable_unref(r->round);
         guardlink_free(r->link);
         collect_free(r->pages.collect);
@@ -505,7 +607,7 @@ static uint64_t read_boot(void) {
         return v;
 }
 
-static int start(Run *r, const char *path) {
+static int start(Run *r, const char *path, const char *push_dir) {
         const Config *c = r->o->config;
         const HistoryDbOptions db = {
                 .path = path,
@@ -524,6 +626,8 @@ static int start(Run *r, const char *path) {
                 k = listen_unix(r);
         if (k >= 0)
                 k = listen_tcp(r);
+        if (k >= 0 && c->push.url)
+                k = start_push(r, push_dir);
         if (k >= 0)
                 k = sd_event_add_time(r->event, &r->round, CLOCK_MONOTONIC, monotonic(), USEC_PER_MSEC,
                                       on_round, r);
@@ -534,7 +638,7 @@ static int start(Run *r, const char *path) {
 
 int run(const RunOptions *o) {
         _cleanup_(run_deinit) Run r = { .o = o, .pages = { .config = o->config }, .jumped = 0 };
-        _cleanup_free_ char *path = NULL;
+        _cleanup_free_ char *path = NULL, *push_dir = NULL;
         sigset_t mask;
         int k;
 
@@ -545,19 +649,23 @@ int run(const RunOptions *o) {
         (void)signal(SIGPIPE, SIG_IGN);
         r.pages.stats.started = realtime();
         r.jumped = monotonic();
-        if (asprintf(&path, "%s/history.db", o->state_dir) < 0)
+        if (asprintf(&path, "%s/history.db", o->state_dir) < 0 ||
+            asprintf(&push_dir, "%s/push", o->state_dir) < 0)
                 return -ENOMEM;
+        (void)gethostname(r.host, sizeof(r.host) - 1);
         k = sd_event_default(&r.event);
         if (k >= 0)
                 k = sd_event_add_signal(r.event, NULL, SIGTERM, NULL, NULL);
         if (k >= 0)
                 k = sd_event_add_signal(r.event, NULL, SIGINT, NULL, NULL);
         if (k >= 0)
-                k = start(&r, path);
+                k = start(&r, path, push_dir);
         if (k < 0)
                 return k;
         (void)sd_notify(false, "READY=1");
         k = sd_event_loop(r.event);
         (void)sd_notify(false, "STOPPING=1");
+        if (o->config->textfile_dir)
+                textfile_remove(o->config->textfile_dir);
         return k;
 }

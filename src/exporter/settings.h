@@ -16,6 +16,21 @@ typedef struct ConfigPatterns { /* globs of metrics' names */
         size_t n;
 } ConfigPatterns;
 
+typedef struct ConfigLabel {
+        char *name, *value;
+} ConfigLabel;
+
+#define CONFIG_LABELS_MAX 16
+
+typedef struct ConfigPush { /* RemoteWrite…= */
+        char *url; /* NULL: nobody is told; all else has no meaning then */
+        char *ca, *certificate, *key, *user, *password_file, *token_file; /* NULL: not set */
+        bool insecure; /* without TLS also to others than this host */
+        uint64_t backlog_max_bytes, interval_sec;
+        ConfigLabel labels[CONFIG_LABELS_MAX];
+        size_t n_labels;
+} ConfigPush;
+
 typedef struct Config {
         uint64_t keep_raw_sec, keep_5min_sec, keep_1h_sec, history_max_bytes;
         CadvisorNames cadvisor_names;
@@ -26,6 +41,8 @@ typedef struct Config {
         size_t n_listen;
         char *certificate, *key, *client_ca; /* paths; NULL: not set */
         uint64_t connections_max, connections_max_per_address;
+        ConfigPush push;
+        char *textfile_dir; /* NULL: none is written */
 } Config;
 
 /* Defaults where text is empty. 0 also where lines were wrong (diags knows, *c is to be freed all the same); -ENOMEM. */
