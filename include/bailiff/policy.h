@@ -225,6 +225,8 @@ bool policy_name_is_valid(const char *name);
  */
 size_t policy_tenant_chain(const Policy *p, const PolicyTenant *t, bool for_limits_of_tenant,
                            const PolicySection *ret[static 3]);
+/* "defaults" "plan" "template" "tenant" "container": the kind of section that a limit's line is of. NULL: none of this policy. */
+const char *policy_layer_of(const Policy *p, PolicyRef ref);
 /* Whether this [Container] holds for a container of that tenant. */
 bool policy_container_matches(const PolicyContainer *c, const char *tenant, const char *name);
 

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cgfile.h"
@@ -29,6 +30,16 @@ static void set_ref(const Guard *g, json_t *o, PolicyRef ref) {
                 json_set_null(o, "file");
 }
 
+/* What of policy, or who else, has said a number. */
+static void set_layer(const Guard *g, json_t *o, uint32_t origin) {
+        OriginKind kind = origin_kind(origin);
+
+        json_set_text(o, "layer",
+                      kind == ORIGIN_POLICY || kind == ORIGIN_STRICTEST
+                              ? policy_layer_of(g->loaded->policy, origin_ref(origin))
+                              : origin_kind_to_string(kind));
+}
+
 static json_t *render_knob(const Guard *g, const ReconKnob *k) {
         json_t *o = json_object();
 
@@ -38,6 +49,10 @@ static json_t *render_knob(const Guard *g, const ReconKnob *k) {
         json_set_limit_value(o, "want", k->knob, k->have_want, k->want);
         json_set_text(o, "state", knob_state_to_string(k->state));
         json_set_text(o, "origin", k->is_desired ? origin_kind_to_string(origin_kind(k->origin)) : NULL);
+        if (k->is_desired)
+                set_layer(g, o, k->origin);
+        else
+                json_set_null(o, "layer");
         set_ref(g, o, k->is_desired ? origin_ref(k->origin) : (PolicyRef){});
         json_set_int(o, "drifts", k->n_drifts);
         json_set_int(o, "repairs", k->n_repairs);
@@ -114,6 +129,33 @@ static json_t *render_limits(Guard *g, Target *t) {
         return a;
 }
 
+/* What the kernel's files have, or null for no limit; our leases are not in it. {}: nobody has looked. */
+static json_t *render_kernel_limits(const Target *t) {
+        json_t *o = json_object();
+
+        for (size_t i = 0; i < t->actual.n; i++) {
+                const LimitEntry *e = &t->actual.entries[i];
+                const LimitInfo *info = limit_info(e->knob.limit);
+                json_t *to = o;
+                const char *key = info->key;
+                char device[32];
+
+                if (info->per_device) {
+                        to = json_object_get(o, key);
+                        if (!to && json_object_set_new(o, key, to = json_object()) < 0)
+                                continue;
+                        (void)snprintf(device, sizeof(device), "%u:%u", major(e->knob.dev),
+                                       minor(e->knob.dev));
+                        key = device;
+                }
+                if (e->value == LIMIT_INFINITY)
+                        json_set_null(to, key);
+                else
+                        json_set_int(to, key, e->value);
+        }
+        return o;
+}
+
 static json_t *render_container(Guard *g, Target *t, bool whole, Protection *protection) {
         const ContainerInfo *i = t->info;
         json_t *o = json_object(), *x;
@@ -179,6 +221,7 @@ static json_t *render_container(Guard *g, Target *t, bool whole, Protection *pro
         (void)json_object_set_new(o, "usage", render_usage_of(&t->m.last));
         (void)json_object_set_new(o, "measured", render_measured(g, t, whole));
         (void)json_object_set_new(o, "limits", render_limits(g, t));
+        (void)json_object_set_new(o, "kernel_limits", render_kernel_limits(t));
         (void)json_object_set_new(o, "leases", render_leases_of(g, t));
         (void)json_object_set_new(o, "judged_now", render_judged_now(g, t));
         (void)json_object_set_new(o, "notes", render_notes(g, t, protection));
@@ -300,6 +343,7 @@ static json_t *render_tenant(Guard *g, Tenant *t) {
 
                 json_set_knob(g, x, e->knob);
                 json_set_limit_value(x, "value", e->knob, true, e->value);
+                set_layer(g, x, e->origin);
                 set_ref(g, x, origin_ref(e->origin));
                 json_set_bool(x, "advisory", t->share.advisory[e->knob.limit]);
                 (void)json_array_append_new(a, x);

@@ -48,6 +48,7 @@ static void subject_free(Subject *s) {
         free(s->engine);
         free(s->id);
         free(s->image);
+        ceilings_deinit(&s->ceilings);
         free(s);
 }
 
@@ -391,6 +392,8 @@ void collect_details(Collect *c, const json_t *containers) {
                         (void)replace(&s->image, image, &changed);
                 if (changed)
                         s->named = false;
+                if (ceilings_of_container(o, &s->ceilings) < 0)
+                        c->wants_details = true;
         }
 }
 

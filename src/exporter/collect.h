@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "ceilings.h"
 #include "history-db.h"
 #include "map.h"
 
@@ -16,6 +17,7 @@ typedef struct Subject {
         uint64_t cgroup_id, since;
         char *tenant, *name, *cgroup; /* as the stream has them: any bytes */
         char *engine, *id, *image; /* NULL: not told yet */
+        Ceilings ceilings;
         UsageTally tally; /* its last: all that is known, whenever it was told */
         UsageRow pending; /* rows that could not be written, as one */
         bool has_pending;

@@ -33,7 +33,7 @@ typedef struct Pages {
         Collect *collect;
         /* Answers of the guard as they came, for the API; "" where there is none yet. */
         Buf tenants_text, containers_text;
-        json_t *status, *usage, *tenants; /* read; NULL: none yet */
+        json_t *status, *usage, *tenants, *observed; /* read; NULL: none yet */
         uint64_t details_at; /* realtime of containers_text */
         bool foreign_cadvisor; /* somebody else exports container_… here */
         ExporterStats stats;

@@ -117,6 +117,7 @@ static int ask(GuardLink *g) {
                 [ASK_STATUS] = "GetStatus",        [ASK_EVENTS] = "ListEvents",
                 [ASK_INCIDENTS] = "ListIncidents", [ASK_CONTAINERS] = "ListContainers",
                 [ASK_TENANTS] = "ListTenants",     [ASK_POLICY] = "GetPolicy",
+                [ASK_OBSERVED] = "ObserveReport",
         };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r = sd_bus_message_new_method_call(g->bus, &m, BUS_NAME, BUS_PATH, BUS_INTERFACE,

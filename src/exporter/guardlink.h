@@ -16,6 +16,7 @@ typedef enum GuardQuestion {
         ASK_CONTAINERS,
         ASK_TENANTS,
         ASK_POLICY,
+        ASK_OBSERVED, /* ObserveReport() */
         _ASK_MAX,
 } GuardQuestion;
 

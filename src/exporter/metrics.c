@@ -130,17 +130,88 @@ static const char *word(const json_t *o, const char *key) {
         return s ? s : "";
 }
 
-static int put_tenants_info(Metrics *m, const json_t *tenants, const char *label) {
-        _cleanup_free_ const json_t **list = calloc(json_array_size(tenants) + 1, sizeof(*list));
-        const json_t *o;
+/* The objects of an array that have a name, in the order of their names. */
+static int by_their_names(const json_t *array, const json_t ***ret, size_t *ret_n) {
+        const json_t **list = calloc(json_array_size(array) + 1, sizeof(*list)), *o;
         size_t i, n = 0;
 
         if (!list)
                 return -ENOMEM;
+        json_array_foreach(array, i, o) if (json_text(o, "name")) list[n++] = o;
+        qsort(list, n, sizeof(*list), by_json_name);
+        *ret = list;
+        *ret_n = n;
+        return 0;
+}
+
+typedef struct TenantCeilings {
+        Ceilings *list;
+        size_t n;
+} TenantCeilings;
+
+static void tenant_ceilings_deinit(TenantCeilings *t) {
+        for (size_t i = 0; i < t->n; i++)
+                ceilings_deinit(&t->list[i]);
+        free(t->list);
+}
+
+static int put_tenants_ceilings(Metrics *m, const json_t *tenants, const char *label) {
+        _cleanup_(tenant_ceilings_deinit) TenantCeilings of = {};
+        _cleanup_free_ const json_t **list = NULL;
+        size_t n;
+        int r = by_their_names(tenants, &list, &n);
+
+        if (r < 0)
+                return r;
+        of.list = calloc(n + 1, sizeof(*of.list));
+        if (!of.list)
+                return -ENOMEM;
+        for (of.n = 0; of.n < n; of.n++) {
+                r = ceilings_of_tenant(list[of.n], &of.list[of.n]);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < CEILING_FAMILIES; i++) {
+                const CeilingFamily *f = &ceiling_families()[i];
+                char name[96];
+
+                (void)snprintf(name, sizeof(name), "bailiff_tenant_%s", f->name);
+                metrics_family(m, name, METRIC_GAUGE, f->unit, f->help);
+                for (size_t k = 0; k < n; k++)
+                        ceilings_put(m, f, &of.list[k], (MetricLabel[]){ { label, word(list[k], "name") } },
+                                     1, true);
+        }
+        return 0;
+}
+
+/* What would have been done to a tenant's containers, had its mode allowed it; since the guard started. */
+static int put_observed(Metrics *m, const json_t *observed, const char *label) {
+        static const char *const acts[] = { "freeze", "kill", "stop", "throttle" };
+        _cleanup_free_ const json_t **list = NULL;
+        size_t n;
+        int r = by_their_names(observed, &list, &n);
+
+        if (r < 0)
+                return r;
+        metrics_family(m, "bailiff_tenant_would_acts", METRIC_COUNTER, NULL,
+                       "What would have been done to its containers, had the mode allowed it.");
+        for (size_t k = 0; k < n; k++)
+                for (size_t i = 0; i < ARRAY_SIZE(acts); i++)
+                        metrics_sample(
+                                m, (MetricLabel[]){ { label, word(list[k], "name") }, { "act", acts[i] } }, 2,
+                                json_number(json_member(list[k], "would"), acts[i]), 0);
+        return 0;
+}
+
+static int put_tenants_info(Metrics *m, const json_t *tenants, const char *label) {
+        _cleanup_free_ const json_t **list = NULL;
+        size_t n;
+        int r = by_their_names(tenants, &list, &n);
+
+        if (r < 0)
+                return r;
         metrics_family(m, "bailiff_tenants_info", METRIC_GAUGE, NULL,
                        "Tenants: the mode in force, the plan, how exactly the sum is held.");
-        json_array_foreach(tenants, i, o) if (json_text(o, "name")) list[n++] = o;
-        qsort(list, n, sizeof(*list), by_json_name);
         for (size_t k = 0; k < n; k++)
                 metrics_sample(m,
                                (MetricLabel[]){ { label, word(list[k], "name") },
@@ -207,7 +278,8 @@ static int gather(const Pages *p, Containers *c) {
                                       .tenant = metrics_text(s->tenant ? s->tenant : "", METRIC_LABEL_BYTES),
                                       .since = s->since,
                                       .seen = s->tally.last_at,
-                                      .sample = &s->tally.last };
+                                      .sample = &s->tally.last,
+                                      .ceilings = &s->ceilings };
                 c->n++;
                 if (!to->id || !to->name || !to->image || !to->tenant)
                         return -ENOMEM;
@@ -234,9 +306,13 @@ static int put_page(const Pages *p, Metrics *m, const CgroupSeries *series, size
         metrics_status(m, of_exporter, ARRAY_SIZE(of_exporter), own);
         of_guard = metrics_of_guard(&n_guard);
         metrics_status(m, of_guard, n_guard, p->stats.connected ? p->status : NULL);
-        r = metrics_books(m, p->usage, BOOKS_OF_TENANTS, label);
+        r = put_tenants_ceilings(m, p->tenants, label);
+        if (r >= 0)
+                r = metrics_books(m, p->usage, BOOKS_OF_TENANTS, label);
         if (r >= 0)
                 r = put_tenants(m, p, label);
+        if (r >= 0)
+                r = put_observed(m, p->stats.connected ? p->observed : NULL, label);
         if (r >= 0)
                 r = put_tenants_info(m, p->tenants, label);
         if (!own_names(p))

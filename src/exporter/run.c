@@ -124,7 +124,8 @@ static void take_status(Run *r, json_t *status) {
         uint64_t loaded = json_number(json_member(status, "policy"), "loaded");
 
         if (loaded != r->policy_loaded || r->want_policy)
-                guardlink_add(r->link, UINT32_C(1) << ASK_POLICY | UINT32_C(1) << ASK_TENANTS);
+                guardlink_add(r->link, UINT32_C(1) << ASK_POLICY | UINT32_C(1) << ASK_TENANTS |
+                                               UINT32_C(1) << ASK_CONTAINERS);
         r->policy_loaded = loaded;
         keep_json(&r->pages.status, json_incref(status));
 }
@@ -184,6 +185,9 @@ static void take_json(Run *r, GuardQuestion q, json_t *j, const Buf *data) {
                 break;
         case ASK_POLICY:
                 r->want_policy = collect_policy(r->pages.collect, j, realtime()) != 0;
+                break;
+        case ASK_OBSERVED:
+                keep_json(&r->pages.observed, json_incref(json_object_get(j, "tenants")));
                 break;
         default:
                 break;
@@ -385,7 +389,7 @@ static int on_round(sd_event_source *s, uint64_t at, void *user) {
         look_at_clock(r, now);
         if (r->details_asked == 0 || now - r->details_asked > DETAILS_USEC)
                 questions |= UINT32_C(1) << ASK_CONTAINERS | UINT32_C(1) << ASK_TENANTS |
-                             UINT32_C(1) << ASK_INCIDENTS;
+                             UINT32_C(1) << ASK_INCIDENTS | UINT32_C(1) << ASK_OBSERVED;
         if (r->want_incidents)
                 questions |= UINT32_C(1) << ASK_INCIDENTS;
         if (guardlink_ask(r->link, questions) < 0)
@@ -583,6 +587,7 @@ static void run_deinit(Run *r) {
         json_decref(r->pages.status);
         json_decref(r->pages.usage);
         json_decref(r->pages.tenants);
+        json_decref(r->pages.observed);
         free(r->certificate);
         free(r->key);
         free(r->client_ca);

@@ -258,8 +258,11 @@ int metrics_books(Metrics *m, const json_t *usage, BookFamilies families, const 
 
 /* ---- OpenMetrics: the guard ---- */
 
+#define STATUS_KEYS_MAX 32
+
 /* Numbers of GetStatus() (bus.h), in the order of their names. Booleans are 1 or 0. */
 static const MetricOfStatus of_guard[] = {
+        { "judge.acts[act]", "bailiff_guard_acts", METRIC_COUNTER, NULL, 0, "What the judge did." },
         { "loop.late_usec", "bailiff_guard_beat_lateness_seconds", METRIC_SUMMARY, "seconds", 6,
           "How late the guard's beats came." },
         { "loop.beats", "bailiff_guard_beats", METRIC_COUNTER, NULL, 0, "Beats of the guard, one a second." },
@@ -273,6 +276,8 @@ static const MetricOfStatus of_guard[] = {
           "CPU time that the guard used." },
         { "sampling.books.damaged", "bailiff_guard_damaged_books", METRIC_GAUGE, NULL, 0,
           "Books on file that were damaged when the guard started." },
+        { "drift.fights", "bailiff_guard_drift_fights", METRIC_COUNTER, NULL, 0,
+          "Limits that somebody else set again and again." },
         { "drift.found", "bailiff_guard_drifts", METRIC_COUNTER, NULL, 0,
           "Times that a limit was found looser than policy says." },
         { "drift.repaired", "bailiff_guard_drifts_repaired", METRIC_COUNTER, NULL, 0,
@@ -282,6 +287,8 @@ static const MetricOfStatus of_guard[] = {
         { "leases.frozen", "bailiff_guard_frozen", METRIC_GAUGE, NULL, 0, "Containers that stand still." },
         { "sampling.history.bytes", "bailiff_guard_history_bytes", METRIC_GAUGE, "bytes", 0,
           "Memory that the history of samples takes." },
+        { "counts.holds", "bailiff_guard_holds", METRIC_GAUGE, NULL, 0,
+          "Containers and slices that an operator has taken in hand." },
         { "judge.incidents_open", "bailiff_guard_incidents_open", METRIC_GAUGE, NULL, 0,
           "Incidents that are not over." },
         { "sampling.kept_fds", "bailiff_guard_kept_fds", METRIC_GAUGE, NULL, 0,
@@ -292,6 +299,8 @@ static const MetricOfStatus of_guard[] = {
           "Kills that the budget still allows." },
         { "leases.limits", "bailiff_guard_leases", METRIC_GAUGE, NULL, 0,
           "Limits that hold somebody back for a time." },
+        { "mode", "bailiff_guard_mode_info", METRIC_GAUGE, NULL, 0, "The mode that bounds everybody's." },
+        { "paused?", "bailiff_guard_paused", METRIC_GAUGE, NULL, 0, "1: nothing is written." },
         { "policy.last_good", "bailiff_guard_policy_last_good", METRIC_GAUGE, NULL, 0,
           "1: the policy on disk does not load, the last one that did serves." },
         { "policy.loaded", "bailiff_guard_policy_loaded_timestamp_seconds", METRIC_GAUGE, "seconds", 6,
@@ -304,6 +313,10 @@ static const MetricOfStatus of_guard[] = {
           "Containers by how often they are looked at." },
         { "judge.in_storm", "bailiff_guard_storm", METRIC_GAUGE, NULL, 0,
           "1: too many containers died lately, none is killed." },
+        { "counts.advisory", "bailiff_guard_tenants_advisory", METRIC_GAUGE, NULL, 0,
+          "Tenants whose sum cannot be held yet." },
+        { "judge.would[act]", "bailiff_guard_would_acts", METRIC_COUNTER, NULL, 0,
+          "What the judge would have done, had the mode allowed it." },
 };
 
 const MetricOfStatus *metrics_of_guard(size_t *ret_n) {
@@ -311,10 +324,10 @@ const MetricOfStatus *metrics_of_guard(size_t *ret_n) {
         return of_guard;
 }
 
-/* "loop.beats" */
+/* "loop.beats"; a "[…]" or "?" behind it is not part of it. */
 static const json_t *find_path(const json_t *o, const char *path) {
-        while (o && *path) {
-                size_t n = strcspn(path, ".");
+        while (o && *path && *path != '[' && *path != '?') {
+                size_t n = strcspn(path, ".[?");
                 char key[32];
 
                 if (n >= sizeof(key))
@@ -335,12 +348,39 @@ static void put_members(Metrics *m, const json_t *o, const char *label, const ch
                                        decimals);
 }
 
+static int by_word(const void *a, const void *b) {
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* All numbers of an object, in the order of their keys. */
+static void put_numbers(Metrics *m, const MetricOfStatus *row, const char *bracket, const json_t *v) {
+        _cleanup_free_ char *label = strndup(bracket + 1, strcspn(bracket + 1, "]"));
+        json_t *o = (json_t *)(uintptr_t)v, *number;
+        const char *keys[STATUS_KEYS_MAX], *key;
+        size_t n = 0;
+
+        json_object_foreach(o, key, number) if (json_is_integer(number) && n < STATUS_KEYS_MAX) keys[n++] =
+                key;
+        qsort(keys, n, sizeof(*keys), by_word);
+        if (label)
+                put_members(m, v, label, keys, keys, n, row->decimals);
+        else
+                m->error = -ENOMEM;
+}
+
 static void put_status(Metrics *m, const MetricOfStatus *row, const json_t *v) {
         static const char *const latest[] = { "p50", "p99", "max" },
                                  *const quantiles[] = { "0.5", "0.99", "1.0" },
                                  *const tiers[] = { "cold", "hot" };
 
-        if (row->type == METRIC_SUMMARY)
+        const char *bracket = strchr(row->path, '[');
+
+        if (strchr(row->path, '?')) {
+                if (v)
+                        metrics_sample(m, NULL, 0, !json_is_null(v), 0);
+        } else if (bracket && json_is_object(v))
+                put_numbers(m, row, bracket, v);
+        else if (row->type == METRIC_SUMMARY)
                 put_members(m, v, "quantile", latest, quantiles, ARRAY_SIZE(latest), row->decimals);
         else if (json_is_object(v))
                 put_members(m, v, "tier", tiers, tiers, ARRAY_SIZE(tiers), row->decimals);

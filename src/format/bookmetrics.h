@@ -33,7 +33,9 @@ int metrics_books(Metrics *m, const json_t *usage, BookFamilies families, const 
 
 /* A number in a status object. */
 typedef struct MetricOfStatus {
-        const char *path; /* "loop.beats"; of a text it becomes the label's name */
+        /* "loop.beats"; of a text it becomes the label's name. "judge.acts[act]": numbers by their keys, which become that label.
+         * "paused?": whether there is something (1) or null (0). */
+        const char *path;
         const char *name;
         MetricType type;
         const char *unit;

@@ -4,13 +4,29 @@
  * Names are those of cAdvisor's lib/metrics/prometheus.go. What it tells per device, per network interface or per state we tell as
  * one sum, without that label: sums over the label, which is what dashboards show, are the same. What it derives from the
  * hierarchy of cgroup v1 alone is not there.
+ *
+ * Of container_spec_… and container_threads_max it computes some from the files of cgroup v2, and so do we: 0 for no limit, shares
+ * from cpu.weight, the reservation from memory.min.
  */
 
 #include <stdio.h>
 
 #include "cgroupmetrics.h"
+#include "num.h"
 
-enum { OF_WORKING_SET = _SAMPLE_MAX, OF_SINCE, OF_SEEN };
+enum {
+        OF_WORKING_SET = _SAMPLE_MAX,
+        OF_SPEC_PERIOD,
+        OF_SPEC_QUOTA,
+        OF_SPEC_SHARES,
+        OF_SPEC_MEMORY,
+        OF_SPEC_RESERVATION,
+        OF_SPEC_SWAP,
+        OF_TASKS_MAX,
+        OF_SINCE,
+        OF_SEEN,
+        OF_CEILING, /* + index of its family */
+};
 
 typedef struct Row {
         const char *name;
@@ -200,19 +216,83 @@ static const Row rows[] = {
           SAMPLE_MEMORY_SOME,
           "Time in which some task waited for memory (memory.pressure some).",
           {} },
+        { "container_spec_cpu_period",
+          NULL,
+          OF_SPEC_PERIOD,
+          "Period of the CPU quota, in microseconds (cpu.max).",
+          {} },
+        { "container_spec_cpu_quota",
+          NULL,
+          OF_SPEC_QUOTA,
+          "CPU time that may be used in a period, in microseconds; absent: no limit (cpu.max).",
+          {} },
+        { "container_spec_cpu_shares", NULL, OF_SPEC_SHARES, "CPU shares of cgroup v1 (cpu.weight).", {} },
+        { "container_spec_memory_limit_bytes",
+          "bytes",
+          OF_SPEC_MEMORY,
+          "Memory that may be used; 0: no limit (memory.max).",
+          {} },
+        { "container_spec_memory_reservation_limit_bytes",
+          "bytes",
+          OF_SPEC_RESERVATION,
+          "Memory that is kept for it (memory.min).",
+          {} },
+        { "container_spec_memory_swap_limit_bytes",
+          "bytes",
+          OF_SPEC_SWAP,
+          "Swap that may be used; 0: none, or no limit (memory.swap.max).",
+          {} },
         { "container_start_time_seconds", "seconds", OF_SINCE, "When the guard first saw it.", {} },
         { "container_threads", NULL, SAMPLE_PIDS, "Tasks (pids.current).", {} },
+        { "container_threads_max",
+          NULL,
+          OF_TASKS_MAX,
+          "Tasks that there may be; 0: no limit (pids.max).",
+          {} },
 };
 
 #define LABELS 4
+#define LABELS_OF(s) \
+        { "id", (s)->id }, { "image", (s)->image }, { "name", (s)->name }, { tenant_label, (s)->tenant }
 
 static MetricType type_of(int from) {
         return from < _SAMPLE_MAX && sample_info((SampleField)from)->kind == SAMPLE_COUNTER ? METRIC_COUNTER
                                                                                             : METRIC_GAUGE;
 }
 
+/* cgroup v2 has weights of 1 to 10000 where v1 had shares of 2 to 262144. */
+static uint64_t shares_of(uint64_t weight) {
+        return 2 + (MIN_OF(MAX_OF(weight, UINT64_C(1)), UINT64_C(10000)) - 1) * 262142 / 9999;
+}
+
+static bool spec_of(const Ceilings *c, int from, uint64_t *ret) {
+        static const Limit limits[] = {
+                [OF_SPEC_PERIOD - OF_SPEC_PERIOD] = LIMIT_CPU_PERIOD,
+                [OF_SPEC_QUOTA - OF_SPEC_PERIOD] = LIMIT_CPU_QUOTA,
+                [OF_SPEC_SHARES - OF_SPEC_PERIOD] = LIMIT_CPU_WEIGHT,
+                [OF_SPEC_MEMORY - OF_SPEC_PERIOD] = LIMIT_MEMORY_MAX,
+                [OF_SPEC_RESERVATION - OF_SPEC_PERIOD] = LIMIT_MEMORY_MIN,
+                [OF_SPEC_SWAP - OF_SPEC_PERIOD] = LIMIT_MEMORY_SWAP_MAX,
+                [OF_TASKS_MAX - OF_SPEC_PERIOD] = LIMIT_TASKS_MAX,
+        };
+        uint64_t v, period = 0;
+
+        if (!c || !ceilings_get(c, limits[from - OF_SPEC_PERIOD], &v))
+                return false;
+        if (from == OF_SPEC_QUOTA) {
+                if (v == LIMIT_INFINITY || !ceilings_get(c, LIMIT_CPU_PERIOD, &period))
+                        return false;
+                *ret = num_muldiv(v, period, 1000000);
+                return true;
+        }
+        *ret = from == OF_SPEC_SHARES ? shares_of(v) : v == LIMIT_INFINITY ? 0 : v;
+        return true;
+}
+
 static bool value_of(const CgroupSeries *s, int from, uint64_t *ret) {
         switch (from) {
+        case OF_SPEC_PERIOD ... OF_TASKS_MAX:
+                return spec_of(s->ceilings, from, ret);
         case OF_WORKING_SET:
                 return sample_working_set(s->sample, ret);
         case OF_SINCE:
@@ -226,16 +306,15 @@ static bool value_of(const CgroupSeries *s, int from, uint64_t *ret) {
 }
 
 static unsigned decimals_of(int from) {
-        return from >= OF_SINCE || (from < _SAMPLE_MAX && sample_info((SampleField)from)->unit == UNIT_USEC)
+        return from == OF_SINCE || from == OF_SEEN ||
+                               (from < _SAMPLE_MAX && sample_info((SampleField)from)->unit == UNIT_USEC)
                        ? 6
                        : 0;
 }
 
 static void put(Metrics *m, const CgroupSeries *s, const char *tenant_label, int from,
                 const MetricLabel *more) {
-        MetricLabel labels[LABELS + 2] = {
-                { "id", s->id }, { "image", s->image }, { "name", s->name }, { tenant_label, s->tenant }
-        };
+        MetricLabel labels[LABELS + 2] = { LABELS_OF(s) };
         size_t n = LABELS;
         uint64_t v;
 
@@ -275,7 +354,7 @@ void metrics_cadvisor(Metrics *m, const CgroupSeries *series, size_t n, const ch
 
 typedef struct Own {
         char name[80];
-        SampleField from;
+        int from; /* SampleField, or OF_CEILING + … */
 } Own;
 
 static bool has_row(SampleField f) {
@@ -304,27 +383,51 @@ static int by_name(const void *a, const void *b) {
         return strcmp(((const Own *)a)->name, ((const Own *)b)->name);
 }
 
+static void own_samples(Metrics *m, const Own *own, const CgroupSeries *series, size_t n,
+                        const char *tenant_label) {
+        const SampleInfo *info = sample_info((SampleField)own->from);
+        char help[128];
+
+        (void)snprintf(help, sizeof(help), "As the kernel has it (%s).",
+                       info->file >= 0 ? sample_file_name((SampleFile)info->file) : info->name);
+        metrics_family(m, own->name, type_of(own->from),
+                       info->unit == UNIT_USEC    ? "seconds"
+                       : info->unit == UNIT_BYTES ? "bytes"
+                                                  : NULL,
+                       help);
+        for (size_t k = 0; k < n; k++)
+                put(m, &series[k], tenant_label, own->from, NULL);
+}
+
+static void own_ceilings(Metrics *m, const Own *own, const CgroupSeries *series, size_t n,
+                         const char *tenant_label) {
+        const CeilingFamily *f = &ceiling_families()[own->from - OF_CEILING];
+
+        metrics_family(m, own->name, METRIC_GAUGE, f->unit, f->help);
+        for (size_t k = 0; k < n; k++)
+                if (series[k].ceilings)
+                        ceilings_put(m, f, series[k].ceilings, (MetricLabel[]){ LABELS_OF(&series[k]) },
+                                     LABELS, false);
+}
+
 void metrics_cgroups(Metrics *m, const CgroupSeries *series, size_t n, const char *tenant_label, bool all) {
-        Own own[_SAMPLE_MAX];
+        Own own[_SAMPLE_MAX + CEILING_FAMILIES];
         size_t n_own = 0;
 
         for (int f = 0; f < _SAMPLE_MAX; f++)
                 if (is_of_cgroups((SampleField)f) &&
                     (all || (!has_row((SampleField)f) && type_of(f) == METRIC_COUNTER)))
                         name_of((SampleField)f, &own[n_own++]);
-        qsort(own, n_own, sizeof(*own), by_name);
-        for (size_t i = 0; i < n_own; i++) {
-                const SampleInfo *info = sample_info(own[i].from);
-                char help[128];
-
-                (void)snprintf(help, sizeof(help), "As the kernel has it (%s).",
-                               info->file >= 0 ? sample_file_name((SampleFile)info->file) : info->name);
-                metrics_family(m, own[i].name, type_of(own[i].from),
-                               info->unit == UNIT_USEC    ? "seconds"
-                               : info->unit == UNIT_BYTES ? "bytes"
-                                                          : NULL,
-                               help);
-                for (size_t k = 0; k < n; k++)
-                        put(m, &series[k], tenant_label, own[i].from, NULL);
+        for (int i = 0; i < CEILING_FAMILIES; i++) {
+                own[n_own].from = OF_CEILING + i;
+                (void)snprintf(own[n_own].name, sizeof(own[n_own].name), "bailiff_container_%s",
+                               ceiling_families()[i].name);
+                n_own++;
         }
+        qsort(own, n_own, sizeof(*own), by_name);
+        for (size_t i = 0; i < n_own; i++)
+                if (own[i].from < OF_CEILING)
+                        own_samples(m, &own[i], series, n, tenant_label);
+                else
+                        own_ceilings(m, &own[i], series, n, tenant_label);
 }

@@ -27,6 +27,38 @@ size_t policy_tenant_chain(const Policy *p, const PolicyTenant *t, bool for_limi
         return n;
 }
 
+static bool has_line(const LimitExpr *l, size_t n, PolicyRef ref) {
+        for (size_t i = 0; i < n; i++)
+                if (l[i].ref.file == ref.file && l[i].ref.line == ref.line)
+                        return true;
+        return false;
+}
+
+static bool has_limit_at(const PolicySection *s, PolicyRef ref) {
+        return has_line(s->limits, s->n_limits, ref) ||
+               has_line(s->container_limits, s->n_container_limits, ref);
+}
+
+const char *policy_layer_of(const Policy *p, PolicyRef ref) {
+        if (ref.line == 0)
+                return NULL;
+        if (has_limit_at(&p->defaults, ref))
+                return "defaults";
+        for (size_t i = 0; i < p->n_plans; i++)
+                if (has_limit_at(&p->plans[i].section, ref))
+                        return "plan";
+        for (size_t i = 0; i < p->n_templates; i++)
+                if (has_limit_at(&p->templates[i].section, ref))
+                        return "template";
+        for (size_t i = 0; i < p->n_tenants; i++)
+                if (has_limit_at(&p->tenants[i].section, ref))
+                        return "tenant";
+        for (size_t i = 0; i < p->n_containers; i++)
+                if (has_limit_at(&p->containers[i].section, ref))
+                        return "container";
+        return NULL;
+}
+
 bool policy_container_matches(const PolicyContainer *c, const char *tenant, const char *name) {
         return value_glob(c->tenant, tenant) && value_glob(c->name, name);
 }

@@ -787,6 +787,18 @@ static void test_effective(void **state) {
         }
         assert_int_equal(seen, 4); /* MemoryMax, /a /b /c */
 
+        assert_string_equal(
+                policy_layer_of(p, policy_limits_get(chain, n, false, LIMIT_MEMORY_MAX, NULL)->ref), "plan");
+        assert_string_equal(policy_layer_of(p, policy_limits_get(chain, n, true, LIMIT_TASKS_MAX, NULL)->ref),
+                            "defaults");
+        assert_string_equal(
+                policy_layer_of(p, policy_limits_get(chain, n, false, LIMIT_IO_READ_IOPS_MAX, "/c")->ref),
+                "tenant");
+        assert_string_equal(policy_layer_of(p, p->containers[0].section.container_limits[0].ref),
+                            "container");
+        assert_null(policy_layer_of(p, (PolicyRef){}));
+        assert_null(policy_layer_of(p, (PolicyRef){ .file = 0, .line = 10 })); /* a Priority= */
+
         chain[n] = &p->containers[0].section;
         assert_int_equal(policy_limits_get(chain, n + 1, true, LIMIT_TASKS_MAX, NULL)->value, 4);
         assert_true(policy_container_matches(&p->containers[0], "t", "db"));
