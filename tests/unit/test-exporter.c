@@ -481,8 +481,8 @@ static void test_page(void **state) {
                 "\nbailiff_guard_mode_info{mode=\"observe\"} 1\n",
                 "\nbailiff_guard_paused 0\n",
                 "\nbailiff_tenant_ceiling_memory_max_bytes{org=\"b\"} 4096\n",
-                "\nbailiff_tenant_ceiling_info{org=\"b\",limit=\"MemoryMax\",device=\"\",origin=\"plan\","
-                "advisory=\"1\"} 1\n",
+                ("\nbailiff_tenant_ceiling_info{org=\"b\",limit=\"MemoryMax\",device=\"\",origin=\"plan\","
+                 "advisory=\"1\"} 1\n"),
                 "\nbailiff_tenant_would_acts_total{org=\"b\",act=\"kill\"} 2\n",
         };
         char label[] = "org", file[128], command[192];
