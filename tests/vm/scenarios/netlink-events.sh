@@ -45,8 +45,11 @@ ends() {  # CONTAINER CAUSE REGEX TEXT
 
 # ---- how main processes end
 
-docker_run three tenant-a.slice -- busybox sh -c 'sleep 50; exit 3'
-docker_run oom tenant-a.slice --memory=16m --memory-swap=16m -- busybox sh -c 'sleep 50; tail /dev/zero'
+# They end when they are told, however long it takes to start them all.
+docker_run three tenant-a.slice -- busybox sh -c 'trap "exit 3" USR1; while :; do sleep 1; done'
+THREE=$CG
+docker_run oom tenant-a.slice --memory=16m --memory-swap=16m -- busybox sh -c 'trap "exec tail /dev/zero" USR1; while :; do sleep 1; done'
+OOM=$CG
 docker_run killed tenant-a.slice -- busybox sleep 1000
 KILLED=$CG
 docker_run thrown tenant-a.slice -- busybox sleep 1000
@@ -60,7 +63,9 @@ ctl show killed
 like "$CTL_OUT" "$pid +busybox" "and are in show"
 kill -KILL "$pid"
 ends killed signal "SIGKILL, by somebody else than bailiff" "killed by hand"
+head -n 1 "$CGROOT/$THREE/cgroup.procs" | xargs kill -USR1
 ends three exit "exit status 3" "ended by itself"
+head -n 1 "$CGROOT/$OOM/cgroup.procs" | xargs kill -USR1
 ends oom oom "SIGKILL, by the kernel, for memory" "killed by the kernel"
 ctl kill thrown
 ends thrown bailiff "after bailiff had told it to" "killed by us"
