@@ -320,13 +320,14 @@ static int on_push_timer(sd_event_source *s, uint64_t at, void *user) {
 /* With the rounds, whose answers are then the freshest: half a round early is in time. */
 static void collect_push(Run *r, usec_t now) {
         usec_t interval = r->o->config->push.interval_sec * USEC_PER_SEC;
-        int before = r->pages.stats.push.backlog_error;
+        int before = r->pages.stats.push.backlog_error, k;
 
         if (r->pushing.collected > 0 && now - r->pushing.collected + ROUND_USEC / 2 < interval)
                 return;
         r->pushing.collected = now;
-        if (push_collect(r->pushing.push, &r->pages, realtime()) < 0)
-                run_log(LOG_ERR, "out of memory: this round is not pushed");
+        k = push_collect(r->pushing.push, &r->pages, realtime());
+        if (k < 0)
+                run_log(LOG_ERR, "this round is not pushed: %s", strerror(-k));
         run_push(r);
         if (r->pages.stats.push.backlog_error < 0 && before == 0)
                 run_log(LOG_ERR, "the backlog cannot be written: %s; a little is kept in memory",
