@@ -189,15 +189,19 @@ static bool find_key(const char *data, const char *end, const char *key, uint64_
         return false;
 }
 
+/* 0, CG_GONE, negative errno. */
+static int text_of(Text *text, int dirfd, const char *file) {
+        int r = text_read(text, dirfd, file);
+
+        return (r == -ENOENT || r == -ENODEV) && !cg_alive(dirfd) ? CG_GONE : r;
+}
+
 int cg_read_events_local(int dirfd, uint64_t *ret_high, uint64_t *ret_max) {
         _cleanup_text_ Text text = { .heap = NULL };
         uint64_t high, max;
-        int r;
+        int r = text_of(&text, dirfd, "memory.events.local");
 
-        r = text_read(&text, dirfd, "memory.events.local");
-        if (r == -ENOENT || r == -ENODEV)
-                return cg_alive(dirfd) ? r : CG_GONE;
-        if (r < 0)
+        if (r != 0)
                 return r;
         if (!find_key(text.data, text.data + text.len, "high", &high) ||
             !find_key(text.data, text.data + text.len, "max", &max))
@@ -207,16 +211,18 @@ int cg_read_events_local(int dirfd, uint64_t *ret_high, uint64_t *ret_max) {
         return 0;
 }
 
+int cg_read_oom_kills(int dirfd, uint64_t *ret) {
+        _cleanup_text_ Text text = { .heap = NULL };
+        int r = text_of(&text, dirfd, "memory.events");
+
+        return r != 0 ? r : find_key(text.data, text.data + text.len, "oom_kill", ret) ? 0 : -EBADMSG;
+}
+
 int cg_read_cpu(int dirfd, uint64_t *ret_usec) {
         _cleanup_text_ Text text = { .heap = NULL };
-        int r;
+        int r = text_of(&text, dirfd, "cpu.stat");
 
-        r = text_read(&text, dirfd, "cpu.stat");
-        if (r == -ENOENT || r == -ENODEV)
-                return cg_alive(dirfd) ? r : CG_GONE;
-        if (r < 0)
-                return r;
-        return find_key(text.data, text.data + text.len, "usage_usec", ret_usec) ? 0 : -EBADMSG;
+        return r != 0 ? r : find_key(text.data, text.data + text.len, "usage_usec", ret_usec) ? 0 : -EBADMSG;
 }
 
 int cg_read_occupancy(int dirfd, CgUsage *ret) {

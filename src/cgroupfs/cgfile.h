@@ -41,6 +41,8 @@ int cg_read_cpu(int dirfd, uint64_t *ret_usec);
 /* memory.events.local: how often memory.high and memory.max of this very cgroup were hit. 0, CG_GONE, -ENOENT where the file
  * is missing, -EINVAL, negative errno. */
 int cg_read_events_local(int dirfd, uint64_t *ret_high, uint64_t *ret_max);
+/* oom_kill of memory.events: of the whole subtree. 0, CG_GONE, -EBADMSG, negative errno. */
+int cg_read_oom_kills(int dirfd, uint64_t *ret);
 
 /* Writes one attribute. 0, CG_GONE, negative errno (-EINVAL, -EBUSY, -ENODEV device, ...). Can block in reclaim for
  * memory.high/memory.max: such writes belong to the writer helper. */

@@ -36,6 +36,9 @@
 #define SWEEPS_BURST (200 * USEC_PER_MSEC)
 #define SWEEP_LEAST USEC_PER_MSEC
 #define SWEEP_AGE (2 * USEC_PER_SEC)
+/* Likewise looking at who hit a limit. */
+#define HITS_PART 100
+#define HITS_BURST (100 * USEC_PER_MSEC)
 #define SEARCH_USEC (200 * USEC_PER_MSEC)
 #define SWEEP_BACKOFF_MAX 16
 #define OWN_USEC (10 * USEC_PER_SEC)
@@ -640,6 +643,26 @@ void measure_touched(Guard *g, Target *t) {
                 look_last(g, t);
         else
                 m->read_out = false;
+}
+
+/*
+ * Who was killed for memory is often gone before its next look, with all that tells of it: PID 1 removes a scope within
+ * milliseconds of its last process. The kernel counts the kill before that process has ended. It says the same of every hit of
+ * memory.high, up to a hundred times a second: hence the bound.
+ */
+void measure_hit(Guard *g, Target *t) {
+        const Sample *last = &t->m.last;
+        Allowance *hits = &g->measure->hits;
+        usec_t cpu;
+        uint64_t kills;
+
+        if (!t->container || !t->m.attached || !allowance_has(hits, guard_clock(), HITS_PART, HITS_BURST))
+                return;
+        cpu = guard_cpu_clock();
+        if (cg_read_oom_kills(t->node->fd, &kills) == 0 &&
+            kills > (sample_has(last, SAMPLE_EVENTS_OOM_KILL) ? last->v[SAMPLE_EVENTS_OOM_KILL] : 0))
+                look(g, t, tier_files_all());
+        allowance_spend(hits, guard_cpu_clock() - cpu);
 }
 
 void measure_ask(Guard *g, Target *t) {

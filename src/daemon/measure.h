@@ -130,6 +130,7 @@ typedef struct Measure {
         bool psi_told, net_told, fds_told, tree_told, books_told, triggers_told; /* said once */
         /* Looks out of turn, at everybody hot: some at once when a stall begins, few while it lasts. */
         Allowance sweeps;
+        Allowance hits; /* CPU time for what memory.events says between looks */
         bool swept; /* and looks since then are on its account */
         sd_event_source *follow; /* looks once more, soon after a trigger */
         unsigned follows;
@@ -155,6 +156,8 @@ bool measure_detach(Guard *g, Target *t, bool alive);
 void measure_parent_gone(Guard *g, const TreeNode *node);
 /* The kernel notified cgroup.events. */
 void measure_touched(Guard *g, Target *t);
+/* Likewise memory.events: a limit was hit, or the kernel killed somebody for memory. */
+void measure_hit(Guard *g, Target *t);
 /* Looks now, at everything, for somebody asks. */
 void measure_ask(Guard *g, Target *t);
 void measure_wake(Guard *g, Target *t, TierWhy why);

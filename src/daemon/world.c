@@ -575,6 +575,8 @@ static void on_touched(void *user, TreeNode *node, const char *file) {
 
         if (t && STR_EQ(file, "cgroup.events"))
                 measure_touched(g, t);
+        else if (t && STR_EQ(file, "memory.events"))
+                measure_hit(g, t);
         if (!t || limit_file_from_name(file) < 0)
                 return;
         if (guard_now(g) < t->birth_due) /* that is PID 1 at it: soon done */

@@ -178,7 +178,15 @@ static void test_usage(void **state) {
         put(f->fd, "memory.current", "-1\n");
         assert_int_equal(cg_read_occupancy(f->fd, &u), 0);
         assert_true(!u.have_memory && u.have_pids);
+        assert_int_equal(cg_read_oom_kills(f->fd, &usec), -ENOENT);
+        put(f->fd, "memory.events", "low 0\nhigh 9\nmax 8\noom 3\noom_group_kill 7\n");
+        assert_int_equal(cg_read_oom_kills(f->fd, &usec), -EBADMSG);
+        assert_int_equal(usec, 1234);
+        put(f->fd, "memory.events", "low 0\nhigh 9\nmax 8\noom 3\noom_kill 2\noom_group_kill 7\n");
+        assert_int_equal(cg_read_oom_kills(f->fd, &usec), 0);
+        assert_int_equal(usec, 2);
         remove_group(f);
+        assert_int_equal(cg_read_oom_kills(f->fd, &usec), CG_GONE);
         assert_int_equal(cg_read_cpu(f->fd, &usec), CG_GONE);
         assert_int_equal(cg_read_occupancy(f->fd, &u), 0);
         assert_false(u.have_memory || u.have_swap || u.have_pids);
