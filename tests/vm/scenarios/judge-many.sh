@@ -84,9 +84,10 @@ diag "${#alive[@]} of ${#hogs[@]} hogs live"
 
 # ---- a storm: four die at once, of something else
 
-kills=$(acts '^[0-9]+ kill ' | wc -l)
 for name in "${alive[@]:0:4}"; do kill -9 "${LOAD_PID[$name]}"; done
 wait_for 30 'ctl status --json; [ "$(jq .judge.in_storm <<<"$CTL_OUT")" = true ]' "many die at once: the storm breaker trips"
+# from then on: one that it had decided upon a moment before is none of this
+kills=$(acts '^[0-9]+ kill ' | wc -l)
 nap 10
 is "$(acts '^[0-9]+ kill ' | wc -l)" "$kills" "and nobody is killed"
 ctl events --json
