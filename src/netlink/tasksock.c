@@ -32,7 +32,14 @@ static int from_nl(int r) {
         case NLE_NOMEM:
                 return -ENOMEM;
         case NLE_OBJ_NOTFOUND:
+        case NLE_OPNOTSUPP:
                 return -EOPNOTSUPP;
+        case NLE_PROTO_MISMATCH:
+                return -EPROTONOSUPPORT;
+        case NLE_AF_NOSUPPORT:
+                return -EAFNOSUPPORT;
+        case NLE_INVAL:
+                return -EINVAL;
         default:
                 return r < 0 ? -EIO : 0;
         }
