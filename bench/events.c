@@ -62,6 +62,14 @@ static void on_exited(void *user, uint64_t cookie, uint32_t pid, uint32_t code, 
         (void)known;
 }
 
+static void on_execed(void *user, uint64_t cookie, uint32_t pid, uint64_t n, const char *comm) {
+        (void)user;
+        (void)cookie;
+        (void)pid;
+        (void)n;
+        (void)comm;
+}
+
 static void on_answer(void *user, const NlAsk *ask, const NlProcess *processes, size_t n) {
         (void)user;
         (void)ask;
@@ -82,8 +90,8 @@ static void on_link(void *user, const char *why) {
                 fprintf(stderr, "bailiff-netlink: %s\n", why);
 }
 
-static const NlClientOps ops = { on_status, on_batch,  on_counts, on_tasks,
-                                 on_exited, on_answer, on_links,  on_link };
+static const NlClientOps ops = { on_status, on_batch,  on_counts, on_tasks, on_exited,
+                                 on_execed, on_answer, on_links,  on_link };
 
 static usec_t now(void) {
         struct timespec t;

@@ -11,7 +11,7 @@
  *   ListTenants()                     {"tenants": [tenant…]}
  *   ListContainers()                  {"containers": [container…]}
  *   Show(s name)                      {"kind": "tenant"|"container"|"slice", …that object…, "events": [event…]}
- *                                      and a container's "book", "main_pid", "forks_per_sec" (absent: not known) and "forks" (as far as they were counted), a tenant's "books" (tenant-book); looked at anew for the answer
+ *                                      and a container's "book", "main_pid", "main_program", "main_execs", "main_execs_left_out" (absent: not known), "forks_per_sec" (absent: not known) and "forks" (as far as they were counted), a tenant's "books" (tenant-book); looked at anew for the answer
  *   GetProcesses(s name)              "processes" below, of one container: those that use most CPU; takes half a second
  *   GetLinks(s name)                  "links" below, of one container
  *   ListEvents(t since_id, u max)     {"events": [event…], "next": id}     (ids grow; since_id 0: all that is kept)
@@ -89,10 +89,11 @@
  *              "limits": [{"limit","device","device_name","value","value_text","file","line","advisory": bool}…],
  *              "slice_limits": [{"cgroup","limits": [limit…],"hold","notes"}…],"notes": [text…]}
  *  event:     {"id","time","kind": "set"|"drift"|"repaired"|"fight"|"capped"|"hold"|"unhold"|"given-back"|"would"|"squeeze"|"refused"|
- *              "policy"|"pause"|"resume"|"found"|"gone"|"contradiction"|"undo"|"release"|"degraded"|"start"|"exit" (of a main process; cause: ending_cause_to_string())|
+ *              "policy"|"pause"|"resume"|"found"|"gone"|"contradiction"|"undo"|"release"|"degraded"|"start"|"exit" (of a main process; cause: ending_cause_to_string())|"exec" (likewise)|
  *              "notify"|"throttle"|"relax"|"unthrottle"|"freeze"|"thaw"|"stop"|"kill"|"alarm"|"thrash"|"storm" (these of the judge, or an operator's
  *              act of the same kind; with "judged" where the judge did it),"incident": n,"judged": judged,"tenant","container","cgroup",
- *              "cgroup_id","limit","device","saw_text","desired_text","cause","text","uid","pid"}  (members absent where they say nothing)
+ *              "cgroup_id","limit","device","saw_text","desired_text","cause","program" (of an exit, exec: what it ran, runs; printable),"left_out": n (of an exec: executions before it
+ *              that were not told),"text","uid","pid"}  (members absent where they say nothing)
  *  judged:    {"act": act_kind_to_string(),"why": act_why_to_string(),"why_text","would": bool,"error": null|why it could not be done,"resource","lever",
  *              "culprit": null|{"name","tenant","cgroup","kind"},
  *              "values": [{"limit","device","device_name","from": n|null,"from_text","to": n|null,"to_text"}…],"span_usec",
@@ -138,7 +139,7 @@
  *              "history": {"bytes","chunks","subjects","first": t,"dropped"},"books": {"used","damaged","set_aside": bool,"writes","error": null|s}},
  *              "netlink": {"connected": bool,"wants": ["forks"|"mains"|"tasks"|"answers"…],"events_error": null|s,"tasks_error": null|s,
  *              "events","records" (read by bailiff-netlink since it began),"unknown" (nobody's),"rcvbuf","lost_events","lost_records",
- *              "forks_per_sec" (of the host, about),"watched","exits","late_books","late_cpu_usec" (what only records of tasks told)}}
+ *              "forks_per_sec" (of the host, about),"watched","exits","execs","late_books","late_cpu_usec" (what only records of tasks told)}}
  */
 
 #define BUS_NAME "org.bailiff.Guard1"

@@ -54,6 +54,7 @@ static const AnnounceInfo infos[_ANNOUNCE_MAX] = {
         [ANNOUNCE_THRASH] = { "thrash", 4, "b8f17803840f451e969102928f5e6140" },
         [ANNOUNCE_STORM] = { "storm", 2, "5563c8f3c88c4bfa8e539f2324a77ca6" },
         [ANNOUNCE_EXIT] = { "exit", 5, "1e6cfb8a41e94c3c9d0d35f4a3c2b7d8" },
+        [ANNOUNCE_EXEC] = { "exec", 6, "aa3ee83405764f0797b30d75da09bba5" },
 };
 
 uint64_t guard_realtime(void) {
@@ -67,6 +68,7 @@ void event_deinit(Event *e) {
         free(e->tenant);
         free(e->container);
         free(e->cgroup);
+        free(e->program);
         free(e->text);
         free(e->judged);
         *e = (Event){};
@@ -175,6 +177,7 @@ static void send_journal(Guard *g, const AnnounceInfo *info, const Event *e, con
                 { "BAILIFF_SAW", e->have_saw ? buf_str(&saw) : NULL },
                 { "BAILIFF_DESIRED", e->have_desired ? buf_str(&desired) : NULL },
                 { "BAILIFF_CAUSE", e->cause },
+                { "BAILIFF_PROGRAM", e->program },
                 { "BAILIFF_CALLER_UID", e->have_caller ? uid : NULL },
                 { "BAILIFF_CALLER_PID", e->have_caller ? pid : NULL },
         };
@@ -270,6 +273,8 @@ void announce_about(Guard *g, Announce what, const EventSubject *who, const char
         e->container = copy(who->container);
         e->cgroup = copy(who->cgroup);
         e->cgroup_id = who->cgroup_id;
+        e->program = copy(who->program);
+        e->n_left_out = who->n_left_out;
         publish(g, what, e, NULL);
 }
 

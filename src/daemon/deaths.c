@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * How containers' main processes end.
+ * How containers' main processes end, and what they execute.
  *
  * Which one is the main process the engine's state says; where it does not, it is the first of the cgroup. Only a process
  * that is in the cgroup right now is watched, and a container that is a second old, for until then an engine's own
@@ -9,10 +9,17 @@
  *
  * The word of the kernel comes through bailiff-netlink, within milliseconds; the cgroup may be gone before or after it. So what
  * is needed to tell the story is copied when the cgroup goes, and waits some seconds for the other half.
+ *
+ * Which executions are told, execs.h decides; here they are told with the beat, or at the latest right before the end.
  */
 
 #include "act.h"
+#include "execs.h"
 #include "guard.h"
+#include "json.h"
+#include "num.h"
+
+#include <jansson.h>
 
 #define AGE_USEC USEC_PER_SEC
 #define TRIES_MAX 10 /* a second apart: then it has none that could be found */
@@ -26,6 +33,7 @@ typedef struct MainProcess {
         usec_t until; /* its cgroup is gone: wait no longer; 0: it is there */
         char *tenant, *container, *cgroup; /* as of the end of the cgroup */
         Ending ending;
+        Execs execs;
 } MainProcess;
 
 static MainProcess *main_free(MainProcess *m) {
@@ -46,6 +54,63 @@ static Ending ending_of(const Target *t, usec_t now) {
                 .ours = within(t->heard.acted_at, now, ENDING_OURS_USEC),
                 .oom = within(t->m.book.oom_at, now, ENDING_OOM_USEC),
         };
+}
+
+/* Whose it is. False: nobody knows any more. */
+static bool subject_of(const Guard *g, const MainProcess *m, EventSubject *ret) {
+        const Target *t = map_get_u64(&g->targets, m->id);
+
+        if (m->until > 0)
+                *ret = (EventSubject){ .tenant = m->tenant,
+                                       .container = m->container,
+                                       .cgroup = m->cgroup,
+                                       .cgroup_id = m->id };
+        else if (t && !t->leaving)
+                *ret = (EventSubject){ .tenant = t->tenant ? t->tenant->name : POLICY_UNASSIGNED,
+                                       .container = target_name(t),
+                                       .cgroup = t->node->path,
+                                       .cgroup_id = t->id };
+        else
+                return false;
+        return true;
+}
+
+/* ---- executions ---- */
+
+void deaths_execed(Guard *g, uint64_t id, pid_t pid, uint64_t n, const char *comm) {
+        MainProcess *m = map_get_u64(&g->listening->mains, id);
+        const Target *t = map_get_u64(&g->targets, id);
+
+        if (!m || m->pid != pid)
+                return;
+        g->listening->n_execs = num_add_sat(g->listening->n_execs, n);
+        execs_seen(&m->execs, n, comm, t && t->m.born, guard_clock());
+}
+
+static void tell_execs(Guard *g, MainProcess *m, bool ended) {
+        _cleanup_buf_ Buf text = BUF_INIT;
+        EventSubject who;
+        ExecsTold told;
+
+        if (!subject_of(g, m, &who) || !execs_take(&m->execs, ended, guard_clock(), &told))
+                return;
+        buf_printf(&text, "%s: its main process %ld ", who.container ? who.container : "?", (long)m->pid);
+        execs_format(&told, &text);
+        who.program = told.program[0] ? told.program : NULL;
+        who.n_left_out = told.n_left_out;
+        announce_about(g, ANNOUNCE_EXEC, &who, NULL, buf_str(&text));
+}
+
+void deaths_render(const Guard *g, const Target *t, json_t *o) {
+        const MainProcess *m = map_get_u64(&g->listening->mains, t->id);
+
+        if (t->heard.main_pid > 0)
+                json_set_int(o, "main_pid", (uint64_t)t->heard.main_pid);
+        if (!m || !m->execs.known)
+                return;
+        json_set_text(o, "main_program", m->execs.program[0] ? m->execs.program : NULL);
+        json_set_int(o, "main_execs", m->execs.n_all);
+        json_set_int(o, "main_execs_left_out", m->execs.n_left_out);
 }
 
 /* ---- watching ---- */
@@ -101,7 +166,9 @@ void deaths_beat(Guard *g, usec_t now) {
                 }
         }
         for (size_t i = 0; (m = map_next(&l->mains, &i));)
-                if (m->until > 0 && now >= m->until) {
+                if (m->until == 0)
+                        tell_execs(g, m, false);
+                else if (now >= m->until) {
                         nlclient_unwatch(l->client, m->id);
                         (void)map_remove_u64(&l->mains, m->id);
                         main_free(m);
@@ -146,10 +213,11 @@ void deaths_exited(Guard *g, uint64_t id, pid_t pid, uint32_t code, bool known) 
         if (!m)
                 return;
         g->listening->n_exits++;
-        if (m->until > 0) {
-                who = (EventSubject){ m->tenant, m->container, m->cgroup, m->id };
+        if (!subject_of(g, m, &who))
+                return;
+        if (m->until > 0)
                 e = m->ending;
-        } else if (t && !t->leaving) {
+        else {
                 /* A leader can leave its threads behind: the process goes on. */
                 if (act_find_main(t->node->fd, pid) == pid)
                         return;
@@ -157,14 +225,15 @@ void deaths_exited(Guard *g, uint64_t id, pid_t pid, uint32_t code, bool known) 
                 measure_ask(g, t); /* its memory.events, while that is there */
                 e = ending_of(t, guard_clock());
                 e.unread = !within(t->m.last.at, guard_clock(), USEC_PER_SEC);
-                who = (EventSubject){ t->tenant ? t->tenant->name : POLICY_UNASSIGNED, target_name(t),
-                                      t->node->path, t->id };
-        } else
-                return;
+        }
+        tell_execs(g, m, true);
         e.known = known;
         e.code = code;
-        buf_printf(&text, "%s: its main process %ld has ended: ", who.container ? who.container : "?",
-                   (long)pid);
+        who.program = m->execs.program[0] ? m->execs.program : NULL;
+        buf_printf(&text, "%s: its main process %ld", who.container ? who.container : "?", (long)pid);
+        if (who.program)
+                buf_printf(&text, " (%s)", who.program);
+        buf_puts(&text, " has ended: ");
         ending_format(&e, &text);
         announce_about(g, ANNOUNCE_EXIT, &who, ending_cause_to_string(ending_cause(&e)), buf_str(&text));
 }

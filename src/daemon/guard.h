@@ -201,6 +201,8 @@ typedef struct Event {
         uint64_t saw, desired;
         bool have_desired;
         const char *cause; /* static, NULL */
+        char *program; /* of a main process; NULL */
+        uint64_t n_left_out; /* of its executions, before this one */
         char *text;
         uint64_t incident; /* 0: of none */
         char *judged; /* JSON: what a verdict rests on; NULL */
@@ -382,6 +384,7 @@ typedef enum Announce {
         ANNOUNCE_THRASH,
         ANNOUNCE_STORM,
         ANNOUNCE_EXIT, /* of a main process */
+        ANNOUNCE_EXEC, /* likewise */
         _ANNOUNCE_MAX,
 } Announce;
 typedef struct Caller { /* of a D-Bus call */
@@ -403,6 +406,8 @@ uint64_t announce_judged(Guard *g, Announce what, const Target *t, uint64_t inci
 typedef struct EventSubject { /* a container that may be gone */
         const char *tenant, *container, *cgroup;
         uint64_t cgroup_id;
+        const char *program; /* as Event.program, */
+        uint64_t n_left_out; /* and its */
 } EventSubject;
 void announce_about(Guard *g, Announce what, const EventSubject *who, const char *cause,
                     const char *text); /* cause: static */

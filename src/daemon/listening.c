@@ -110,6 +110,10 @@ static void on_exited(void *user, uint64_t cookie, uint32_t pid, uint32_t code, 
         deaths_exited(user, cookie, (pid_t)pid, code, known);
 }
 
+static void on_execed(void *user, uint64_t cookie, uint32_t pid, uint64_t n, const char *comm) {
+        deaths_execed(user, cookie, (pid_t)pid, n, comm);
+}
+
 static void on_answer(void *user, const NlAsk *ask, const NlProcess *all, size_t n) {
         processes_answered(user, ask, all, n);
 }
@@ -150,6 +154,7 @@ static const NlClientOps ops = {
         .counts = on_counts,
         .tasks = on_tasks,
         .exited = on_exited,
+        .execed = on_execed,
         .answer = on_answer,
         .links = on_links,
         .link = on_link,
@@ -335,6 +340,7 @@ json_t *render_listening(const Guard *g) {
         json_set_int(o, "forks_per_sec", l->host_forks_per_sec);
         json_set_int(o, "watched", l->mains.n);
         json_set_int(o, "exits", l->n_exits);
+        json_set_int(o, "execs", l->n_execs);
         json_set_int(o, "late_books", l->n_arrears);
         json_set_int(o, "late_cpu_usec", l->arrears_usec);
         return o;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What the kernel says of processes, through bailiff-netlink(8): listening.c wants it, deaths.c says how main
- * processes end, arrears.c books what nobody had seen, processes.c asks who stands out in a cgroup,
+ * What the kernel says of processes, through bailiff-netlink(8): listening.c wants it, deaths.c says what main
+ * processes execute and how they end, arrears.c books what nobody had seen, processes.c asks who stands out in a cgroup,
  * links.c which links of the host lead into it. All of it is
  * optional: without the service nothing of it is known, and the guard says so once. Included by guard.h.
  */
@@ -76,7 +76,7 @@ typedef struct Listening {
         usec_t tasks_until; /* records of tasks are wanted until then */
         Map mains; /* cgroup id → main process that is watched */
         Map arrears; /* path → what is owed to its tenant */
-        uint64_t n_exits, n_arrears, arrears_usec;
+        uint64_t n_exits, n_execs, n_arrears, arrears_usec;
         uint64_t last_seq;
         ProcessesAsk asks[PROCESSES_ASKS_MAX];
         LinksAsk links_asks[LINKS_ASKS_MAX];
@@ -98,6 +98,8 @@ void deaths_check(Guard *g); /* nobody listened for a while */
 void deaths_gone(Guard *g,
                  Target *t); /* its cgroup is gone; its death may still be told. Before measure_detach(). */
 void deaths_exited(Guard *g, uint64_t id, pid_t pid, uint32_t code, bool known);
+void deaths_execed(Guard *g, uint64_t id, pid_t pid, uint64_t n, const char *comm);
+void deaths_render(const Guard *g, const Target *t, struct json_t *o); /* members "main_…" */
 void deaths_free(Guard *g);
 
 /* ---- arrears.c ---- */

@@ -426,6 +426,10 @@ json_t *render_event(const Guard *g, const Event *e) {
         }
         if (e->cause)
                 json_set_text(o, "cause", e->cause);
+        if (e->program)
+                json_set_text(o, "program", e->program);
+        if (e->n_left_out > 0)
+                json_set_int(o, "left_out", e->n_left_out);
         json_set_text(o, "text", e->text);
         if (e->incident)
                 json_set_int(o, "incident", e->incident);
@@ -478,8 +482,7 @@ json_t *render_show(Guard *g, Target *t, Tenant *tenant) {
                 o = render_container(g, t, true, &(Protection){});
                 (void)json_object_set_new(o, "book",
                                           render_container_book(&t->m.book, t->m.meter.net.state == NET_OWN));
-                if (t->heard.main_pid > 0)
-                        json_set_int(o, "main_pid", (uint64_t)t->heard.main_pid);
+                deaths_render(g, t, o);
                 if (listening_forks(g, t, &forks))
                         json_set_int(o, "forks_per_sec", forks);
                 json_set_int(o, "forks", t->heard.n_forks);

@@ -11,9 +11,9 @@
  *
  * The filter. Kernels before 6.6 send every event to everybody who listens, and
  * also since then the kind is all that they can choose by. To learn of the
- * deaths of a few hundred processes without waking for every other one, the
+ * deaths and executions of a few hundred processes without waking for every other one, the
  * filter carries their pids as a binary search: ten comparisons for a thousand
- * of them, made in the context of whoever exits. Conditional jumps of classic
+ * of them, made in the context of whoever exits or executes. Conditional jumps of classic
  * BPF reach 255 instructions, so each node has a long jump to its upper half:
  *
  *         A >= middle ? next : skip one
@@ -227,6 +227,7 @@ static int key_cmp(const void *a, const void *b) {
 size_t cnproc_filter(unsigned kinds, const uint32_t *pids, size_t n_pids,
                      struct sock_filter ret[CNPROC_FILTER_MAX]) {
         uint32_t keys[CNPROC_WATCHED_MAX];
+        unsigned watched;
         size_t n = 0;
 
         emit(ret, &n, BPF_LD | BPF_W | BPF_ABS, 0, 0, EVENT_OFFSET + offsetof(struct proc_event, what));
@@ -237,16 +238,23 @@ size_t cnproc_filter(unsigned kinds, const uint32_t *pids, size_t n_pids,
                         emit(ret, &n, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, htonl(event_of(w)));
                         verdict(ret, &n, true);
                 }
-        if (kinds & 1U << KIN_EXIT || n_pids == 0) {
+        watched = n_pids > 0 ? CNPROC_WATCHED_KINDS & ~kinds : 0;
+        if (watched == 0) {
                 verdict(ret, &n, false);
                 return n;
         }
         for (size_t i = 0; i < n_pids; i++)
                 keys[i] = htonl(pids[i]);
         qsort(keys, n_pids, sizeof(*keys), key_cmp);
-        emit(ret, &n, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, htonl(EVENT_EXIT));
+        for (KinWhat w = 0; w < _KIN_WHAT_MAX; w++)
+                if (watched & 1U << w)
+                        emit(ret, &n, BPF_JMP | BPF_JEQ | BPF_K, (unsigned)__builtin_popcount(watched >> w),
+                             0, htonl(event_of(w)));
         verdict(ret, &n, false);
-        /* The leader's exit is the process's: pid, not tgid. */
+        /* The leader's exit is the process's: pid, not tgid. Whoever executes is the leader from then on. */
+        _Static_assert(offsetof(struct exit_proc_event, process_pid) ==
+                               offsetof(struct exec_proc_event, process_pid),
+                       "one load for both");
         emit(ret, &n, BPF_LD | BPF_W | BPF_ABS, 0, 0,
              DATA_OFFSET + offsetof(struct exit_proc_event, process_pid));
         search(ret, &n, keys, n_pids);

@@ -30,11 +30,13 @@ size_t cnproc_request(void *buf, bool listen, uint32_t events, uint32_t ack, uin
 uint32_t cnproc_events(unsigned kinds);
 
 #define CNPROC_WATCHED_MAX 1024
+/* What is told of single processes. */
+#define CNPROC_WATCHED_KINDS (1U << KIN_EXIT | 1U << KIN_EXEC)
 #define CNPROC_FILTER_MAX BPF_MAXINSNS
 
 /*
- * A filter that lets acks through, events of these kinds (bits 1 << KinWhat), and exits of these processes;
- * pids are sorted, none twice, CNPROC_WATCHED_MAX at most. Number of instructions.
+ * A filter that lets acks through, events of these kinds (bits 1 << KinWhat), and those of CNPROC_WATCHED_KINDS of these
+ * processes; pids are sorted, none twice, CNPROC_WATCHED_MAX at most. Number of instructions.
  */
 size_t cnproc_filter(unsigned kinds, const uint32_t *pids, size_t n_pids,
                      struct sock_filter ret[CNPROC_FILTER_MAX]);

@@ -62,7 +62,7 @@ static int filter(Cnsock *s, unsigned kinds, const uint32_t *pids, size_t n_pids
                         return -errno;
                 s->coarse = true;
         }
-        p.len = (unsigned short)cnproc_filter(kinds | 1U << KIN_EXIT, NULL, 0, f);
+        p.len = (unsigned short)cnproc_filter(kinds | CNPROC_WATCHED_KINDS, NULL, 0, f);
         return setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof(p)) < 0 ? -errno : 0;
 }
 
@@ -137,7 +137,7 @@ int cnsock_listen(Cnsock *s, unsigned kinds, const uint32_t *pids, size_t n_pids
         if (r >= 0 && fresh)
                 (void)nlbatch_drops(s->fd, &s->drops);
         if (r >= 0)
-                r = request(s, true, cnproc_events(kinds | (n_pids > 0 ? 1U << KIN_EXIT : 0)), 0);
+                r = request(s, true, cnproc_events(kinds | (n_pids > 0 ? CNPROC_WATCHED_KINDS : 0)), 0);
         if (r < 0)
                 cnsock_close(s);
         return r;

@@ -15,14 +15,14 @@ typedef struct Cnsock {
         int fd; /* its */
         uint32_t port;
         uint32_t drops; /* the socket's count, as of the last look */
-        bool coarse; /* the filter of pids did not fit: all exits come */
+        bool coarse; /* the filter of pids did not fit: all of CNPROC_WATCHED_KINDS come */
         uint64_t n_events, n_lost, n_bad;
         unsigned rcvbuf; /* bytes that the kernel grants */
 } Cnsock;
 #define CNSOCK_INIT ((Cnsock){ .fd = -1 })
 
 /*
- * Listens to these kinds (bits 1 << KinWhat), and to exits of pids (sorted). *s is CNSOCK_INIT before, or open: then what it
+ * Listens to these kinds (bits 1 << KinWhat), and to CNPROC_WATCHED_KINDS of pids (sorted). *s is CNSOCK_INIT before, or open: then what it
  * listens to changes. rcvbuf: bytes, 0: the default. Negative errno, with *s closed where it was: of socket calls, what the kernel answered (-EPERM), or
  * -EOPNOTSUPP where it answered nothing (it was built without, or this is a container).
  */

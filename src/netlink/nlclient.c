@@ -10,7 +10,7 @@
  * that does not take one at once belongs to a service that hangs, and is ended, too.
  *
  * What comes in is parsed by nlwire.c. Beyond that: groups have to have been announced
- * before they are used and are bounded in number, exits must be of what is
+ * before they are used and are bounded in number, exits and executions must be of what is
  * watched. A service that breaks this is not asked again before the next try.
  */
 
@@ -257,6 +257,18 @@ static void take_exits(NlClient *c, const NlPacket *p) {
         }
 }
 
+static void take_execs(NlClient *c, const NlPacket *p) {
+        for (size_t i = 0; i < p->n; i++) {
+                const NlWatch *w;
+                NlExec e;
+
+                nlwire_item(p, i, &e);
+                w = map_get_u64(&c->watches, e.cookie);
+                if (w && w->pid == e.pid)
+                        c->ops->execed(c->user, e.cookie, e.pid, e.n, e.comm);
+        }
+}
+
 static void take_answer(NlClient *c, const NlPacket *p) {
         NlProcess all[NLWIRE_ANSWER_MAX];
 
@@ -291,6 +303,9 @@ static int take(NlClient *c, const void *data, size_t len) {
                 return take_tasks(c, &p);
         case NLWIRE_EXITS:
                 take_exits(c, &p);
+                return 0;
+        case NLWIRE_EXECS:
+                take_execs(c, &p);
                 return 0;
         case NLWIRE_LINKS:
                 take_links(c, &p);

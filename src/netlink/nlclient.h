@@ -19,6 +19,8 @@ typedef struct NlClientOps {
         void (*tasks)(void *user, const char *path, const uint64_t n[_TALLY_TASK_MAX]);
         /* A watched process has ended, and is not watched any more. code as of wait(2); known false: nobody saw how. */
         void (*exited)(void *user, uint64_t cookie, uint32_t pid, uint32_t code, bool known);
+        /* One has executed n programs, or (n 0) was looked at for the first time; comm: as NlExec. */
+        void (*execed)(void *user, uint64_t cookie, uint32_t pid, uint64_t n, const char *comm);
         void (*answer)(void *user, const NlAsk *ask, const NlProcess *processes, size_t n);
         void (*links)(void *user, const NlLinksAsk *ask, const NlLink *links, size_t n);
         /* The connection came (why NULL) or went: until it comes again nothing is counted. */

@@ -34,6 +34,7 @@ static const Form forms[_NLWIRE_TYPE_MAX] = {
         [NLWIRE_COUNTS] = { false, sizeof(NlBatch), sizeof(NlCounts) },
         [NLWIRE_TASKS] = { false, sizeof(NlBatch), sizeof(NlTasks) },
         [NLWIRE_EXITS] = { false, 0, sizeof(NlExit) },
+        [NLWIRE_EXECS] = { false, 0, sizeof(NlExec) },
         [NLWIRE_ANSWER] = { false, sizeof(NlAsk), sizeof(NlProcess) },
         [NLWIRE_LINKS] = { false, sizeof(NlLinksAsk), sizeof(NlLink) },
 };
@@ -54,14 +55,11 @@ static bool path_valid(const uint8_t *p, size_t n) {
 
 static bool ask_valid(const NlAsk *a) { return a->by < _NL_BY_MAX && a->span_usec <= NLWIRE_SPAN_MAX; }
 
-static bool names_end(const NlPacket *p) {
-        for (size_t i = 0; i < p->n; i++) {
-                NlProcess one;
-
-                nlwire_item(p, i, &one);
-                if (!memchr(one.comm, '\0', sizeof(one.comm)))
+/* comm_offset: of the name within each item. */
+static bool names_end(const NlPacket *p, size_t comm_offset) {
+        for (size_t i = 0; i < p->n; i++)
+                if (!memchr(p->items + i * p->item_size + comm_offset, '\0', NLWIRE_COMM_MAX))
                         return false;
-        }
         return true;
 }
 
@@ -99,7 +97,10 @@ static bool contents_valid(const NlPacket *p) {
         case NLWIRE_GROUP:
                 return p->group.id != 0 && (p->n == 0 || path_valid(p->items, p->n));
         case NLWIRE_ANSWER:
-                return p->n <= NLWIRE_ANSWER_MAX && ask_valid(&p->ask) && names_end(p);
+                return p->n <= NLWIRE_ANSWER_MAX && ask_valid(&p->ask) &&
+                       names_end(p, offsetof(NlProcess, comm));
+        case NLWIRE_EXECS:
+                return names_end(p, offsetof(NlExec, comm));
         case NLWIRE_ASK_LINKS:
                 return p->links.pid - 1 < INT32_MAX;
         case NLWIRE_LINKS:

@@ -9,7 +9,7 @@
 
 #include "tally.h"
 
-#define NLWIRE_VERSION 2
+#define NLWIRE_VERSION 3
 #define NLWIRE_PACKET_MAX 16384
 #define NLWIRE_ASK_MAX 512 /* processes in one question */
 #define NLWIRE_ANSWER_MAX 8 /* in the answer: those that stand out */
@@ -20,10 +20,14 @@
 
 /* What the guard may want: bits. */
 #define NL_WANT_FORKS 0x1u /* counts by cgroup: forks, threads, execs, exits, changes of user, core dumps */
-#define NL_WANT_MAINS 0x2u /* how the processes on its list end */
+#define NL_WANT_MAINS 0x2u /* how the processes on its list end, and what they execute */
 #define NL_WANT_TASKS 0x4u /* what tasks that ended had used, by cgroup */
 #define NL_WANT_ANSWERS 0x8u /* nothing of the kernel: only to ask */
 #define NL_WANT_ALL 0xfu
+
+/* What the service listens to: where a bit is not set it is not wanted now, or the kernel refused. */
+#define NL_HEARS_EVENTS 0x1u
+#define NL_HEARS_RECORDS 0x2u
 
 typedef enum NlwireType {
         /* by the guard */
@@ -37,6 +41,7 @@ typedef enum NlwireType {
         NLWIRE_COUNTS, /* items: NlCounts */
         NLWIRE_TASKS, /* items: NlTasks */
         NLWIRE_EXITS, /* items: NlExit */
+        NLWIRE_EXECS, /* items: NlExec */
         NLWIRE_ANSWER, /* items: NlProcess, what stands out first */
         NLWIRE_LINKS, /* items: NlLink, those with the lowest index */
         _NLWIRE_TYPE_MAX,
@@ -72,7 +77,8 @@ typedef struct NlStatus {
         uint32_t events_error,
                 tasks_error; /* why there are no events, no records (errno); 0: there are, or none is wanted */
         uint32_t wants; /* as is in force */
-        uint32_t rcvbuf;
+        uint32_t hears; /* NL_HEARS_… bits */
+        uint32_t rcvbuf, unused;
         uint64_t n_events, n_records; /* read, since the service began */
         uint64_t lost_events, lost_records;
         uint64_t n_unknown; /* nobody's */
@@ -105,6 +111,15 @@ typedef struct NlExit {
         uint32_t known; /* 0: it has gone, and the event with it */
         uint32_t unused;
 } NlExit;
+
+typedef struct NlExec {
+        uint64_t cookie;
+        uint64_t
+                n; /* programs that it executed since this was told last; 0: it was looked at for the first time */
+        uint32_t pid;
+        uint32_t unused;
+        char comm[NLWIRE_COMM_MAX]; /* as it calls itself now, ended by NUL: any bytes; "": it had gone */
+} NlExec;
 
 typedef struct NlProcess { /* all its threads */
         uint32_t pid;

@@ -4,15 +4,20 @@
  * What bailiff-netlink says to the guard.
  *
  * Nothing here waits for the guard. What it does not take now stays where it
- * is: counts as sums that go on growing, ends of watched processes with their
+ * is: counts as sums that go on growing, ends and executions of watched processes with their
  * watch, a loss as a number. So a guard that was stopped for an hour finds
  * one batch, and this process holds no more for it than before.
+ *
+ * Executions are told once a second at most, whatever a process does, with the name that it has by then. Those of one that
+ * has ended are told right before its end.
  */
 
 #include <sys/socket.h>
 
+#include "procpid.h"
 #include "service-internal.h"
 
+#define EXECS_INTERVAL USEC_PER_SEC
 #define STATUS_INTERVAL (10 * USEC_PER_SEC)
 
 bool answers_send(Service *s) {
@@ -22,7 +27,9 @@ bool answers_send(Service *s) {
                 return false;
         if (send(s->client, s->out.data, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len)
                 return true;
-        if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR)
+        if (errno == EAGAIN || errno == ENOBUFS)
+                s->blocked = true;
+        else if (errno != EINTR)
                 service_drop_client(s);
         return false;
 }
@@ -32,6 +39,7 @@ void answers_status(Service *s, usec_t now) {
                 .events_error = (uint32_t)-s->events_error,
                 .tasks_error = (uint32_t)-s->tasks_error,
                 .wants = s->wants,
+                .hears = service_hears(s),
                 .rcvbuf = s->events.rcvbuf,
                 .n_events = s->events.n_events,
                 .n_records = s->tasks.n_records,
@@ -50,6 +58,54 @@ void answers_status(Service *s, usec_t now) {
         }
 }
 
+/* False: it has gone, and with it what it is called. */
+static bool see(const Service *s, const Watch *w, NlExec *ret) {
+        ProcPid p;
+        bool there = procpid_read(s->proc, (pid_t)w->pid, &p) == 0 && p.start == w->start;
+
+        *ret = (NlExec){ .cookie = w->cookie, .pid = w->pid, .n = w->n_execs };
+        if (there)
+                memcpy(ret->comm, p.comm, sizeof(ret->comm));
+        return there;
+}
+
+void answers_execs(Service *s, usec_t now) {
+        Watch *told[NLWIRE_PACKET_MAX / sizeof(NlExec)], *w;
+        size_t n = 0;
+
+        if (s->watches.n_news == 0 || now < s->execs_at)
+                return;
+        nlwire_begin(&s->out, NLWIRE_EXECS, NULL);
+        for (size_t i = 0; n < ARRAY_SIZE(told) && (w = watches_news(&s->watches, &i));) {
+                NlExec e;
+
+                /* Who has gone has an end that will be read, and is told of with that. */
+                if (w->ended || !see(s, w, &e))
+                        continue;
+                if (!nlwire_add(&s->out, &e))
+                        break;
+                told[n++] = w;
+        }
+        if (n > 0 && !answers_send(s))
+                return;
+        for (size_t i = 0; i < n; i++)
+                watches_told(&s->watches, told[i]);
+        s->execs_at = now + EXECS_INTERVAL;
+}
+
+static bool tell_last_execs(Service *s, Watch *w) {
+        NlExec e;
+
+        if (!w->news || (!see(s, w, &e) && w->n_execs == 0))
+                return true;
+        nlwire_begin(&s->out, NLWIRE_EXECS, NULL);
+        (void)nlwire_add(&s->out, &e);
+        if (!answers_send(s))
+                return false;
+        watches_told(&s->watches, w);
+        return true;
+}
+
 void answers_exits(Service *s) {
         Watch *w;
 
@@ -58,6 +114,8 @@ void answers_exits(Service *s) {
         for (size_t i = 0; (w = watches_ended(&s->watches, &i));) {
                 NlExit e = { .cookie = w->cookie, .pid = w->pid, .code = w->code, .known = w->known };
 
+                if (!tell_last_execs(s, w))
+                        return;
                 nlwire_begin(&s->out, NLWIRE_EXITS, NULL);
                 (void)nlwire_add(&s->out, &e);
                 if (!answers_send(s))

@@ -43,6 +43,7 @@ typedef struct Service {
 
         uint32_t wants; /* of the client */
         unsigned kinds; /* bits 1 << KinWhat: what is listened to now, exits of watched ones apart */
+        bool watching; /* exits and executions of watched processes are listened to */
         int events_error, tasks_error;
         bool relisten; /* wants or watched pids changed */
 
@@ -57,8 +58,10 @@ typedef struct Service {
         uint64_t lost_events, lost_records; /* not told yet */
         bool anew; /* something was counted since the last batch */
         uint32_t forgotten; /* a group that the client is to forget; 0: none */
+        bool blocked; /* the client has not taken something: it is said again as soon as there is room */
         bool status_due;
         usec_t status_at;
+        usec_t execs_at; /* executions are told then, and not before */
         Question questions[QUESTIONS_MAX];
         NlLinksAsk links_asks[LINKS_ASKS_MAX]; /* in their order */
         size_t n_links_asks;
@@ -73,12 +76,14 @@ typedef struct Service {
 bool answers_send(Service *s);
 void answers_status(Service *s, usec_t now);
 void answers_exits(Service *s);
+void answers_execs(Service *s, usec_t now);
 void answers_batches(Service *s, usec_t now);
 
 /* ---- service.c ---- */
 
 void service_drop_client(Service *s);
 usec_t service_clock(clockid_t id);
+uint32_t service_hears(const Service *s); /* NL_HEARS_… bits */
 
 /* ---- question.c ---- */
 

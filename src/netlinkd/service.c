@@ -103,9 +103,12 @@ static void census_go_on(Service *s, usec_t now) {
         s->hurry = true;
 }
 
+/* Only while their ends are listened to: else who is missing would be waited for in vain. */
 static void check_watches(Service *s) {
         Watch *w;
 
+        if (!s->watching)
+                return;
         for (size_t i = 0, n = 0; n < LOOKS_PER_TURN && (w = watches_unchecked(&s->watches, &i)); n++) {
                 ProcPid p;
                 bool there =
@@ -130,15 +133,19 @@ static unsigned wanted_kinds(uint32_t wants) {
         return kinds;
 }
 
+uint32_t service_hears(const Service *s) {
+        return (s->events.fd >= 0 ? NL_HEARS_EVENTS : 0) | (s->tasks.fd >= 0 ? NL_HEARS_RECORDS : 0);
+}
+
 static void listen_to_events(Service *s) {
         uint32_t pids[CNPROC_WATCHED_MAX];
         unsigned kinds = wanted_kinds(s->wants);
-        bool lineage_began = kinds & ~s->kinds & 1U << KIN_FORK;
-        size_t n = 0;
+        bool lineage_began = kinds & ~s->kinds & 1U << KIN_FORK, gap = !s->watching || s->events.fd < 0;
+        size_t n = watches_pids(&s->watches, pids, ARRAY_SIZE(pids));
         int r = 0;
 
-        if (s->wants & NL_WANT_MAINS)
-                n = watches_pids(&s->watches, pids, ARRAY_SIZE(pids));
+        if (!(s->wants & NL_WANT_MAINS))
+                n = 0;
         s->kinds = kinds;
         if (kinds == 0 && n == 0)
                 cnsock_close(&s->events);
@@ -147,6 +154,10 @@ static void listen_to_events(Service *s) {
         if (r != s->events_error)
                 s->status_due = true;
         s->events_error = r;
+        s->watching = r >= 0 && n > 0;
+        /* Who ended while nobody listened has no event. */
+        if (s->watching && gap)
+                watches_doubt(&s->watches);
         if (r < 0)
                 s->kinds = 0;
         else if (lineage_began)
@@ -172,11 +183,15 @@ static void listen_to_tasks(Service *s, usec_t now) {
 
 /* Who is watched is checked only from here on: what is missed now has an event. */
 static void relisten(Service *s, usec_t now) {
-        if (!s->relisten && !s->watches.changed)
+        uint32_t heard = service_hears(s);
+
+        /* A kernel that refused is asked again when the guard says so, not with every process. */
+        if (!s->relisten && (!s->watches.changed || s->events_error))
                 return;
         s->relisten = false;
         listen_to_events(s);
         listen_to_tasks(s, now);
+        s->status_due = s->status_due || service_hears(s) != heard;
         s->turn_at = MIN_OF(s->turn_at, now + TURN_LEAST);
         s->hurry = true;
 }
@@ -188,6 +203,8 @@ static void on_event(void *user, const KinEvent *e) {
 
         if (e->what == KIN_EXIT && e->pid == e->tgid)
                 watches_exited(&s->watches, e->tgid, e->code);
+        else if (e->what == KIN_EXEC)
+                watches_execed(&s->watches, e->tgid);
         if (s->kinds)
                 kin_event(&s->kin, e, s->told_at);
 }
@@ -210,6 +227,8 @@ static void read_kernel(Service *s, usec_t now) {
                 if (n < 0) {
                         s->events_error = (int)n;
                         cnsock_close(&s->events);
+                        s->watching = false;
+                        s->kinds = 0;
                         s->status_due = true;
                 }
                 if (n < EVENTS_PER_TURN)
@@ -243,6 +262,7 @@ static void turn(Service *s, usec_t now) {
         if (s->census)
                 census_go_on(s, now);
         answers_exits(s);
+        answers_execs(s, now);
         took = service_clock(CLOCK_THREAD_CPUTIME_ID) - began;
         s->turn_at = now + MIN_OF(MAX_OF(took * TURN_REST, TURN_LEAST), TURN_MOST);
 }
@@ -257,6 +277,8 @@ void service_drop_client(Service *s) {
         s->lost_events = s->lost_records = 0;
         s->anew = false;
         s->forgotten = 0;
+        s->blocked = false;
+        s->execs_at = 0;
         question_init(s);
         links_init(s);
         s->relisten = true;
@@ -332,6 +354,10 @@ static int until(usec_t now, usec_t at) {
         return at <= now ? 0 : (int)MIN_OF((at - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC, (usec_t)INT32_MAX);
 }
 
+static usec_t execs_time(const Service *s) {
+        return s->watches.n_news > 0 && !s->blocked ? MAX_OF(s->execs_at, s->turn_at) : USEC_INFINITY;
+}
+
 static int loop(Service *s) {
         usec_t idle_since = service_clock(CLOCK_MONOTONIC);
 
@@ -341,7 +367,7 @@ static int loop(Service *s) {
                 struct pollfd p[] = {
                         { .fd = s->config.listen_fd, .events = POLLIN },
                         { .fd = s->config.stop_fd, .events = POLLIN },
-                        { .fd = s->client, .events = POLLIN },
+                        { .fd = s->client, .events = s->blocked ? POLLIN | POLLOUT : POLLIN },
                         { .fd = read_now ? s->events.fd : -1, .events = POLLIN },
                         { .fd = read_now ? s->tasks.fd : -1, .events = POLLIN },
                 };
@@ -351,6 +377,7 @@ static int loop(Service *s) {
                 if (!read_now || s->hurry)
                         next = MIN_OF(next, s->turn_at);
                 next = MIN_OF(next, s->census_at);
+                next = MIN_OF(next, execs_time(s));
                 next = MIN_OF(next, question_next_time(s));
                 next = MIN_OF(next, links_next_time(s));
                 if (s->anew)
@@ -360,12 +387,17 @@ static int loop(Service *s) {
                 now = service_clock(CLOCK_MONOTONIC);
                 if (p[1].revents)
                         return 0;
+                if (p[2].revents & POLLOUT) {
+                        s->blocked = false;
+                        s->hurry = s->anew = true;
+                }
                 if (p[2].revents)
                         hear_client(s);
                 if (p[0].revents)
                         accept_client(s);
                 relisten(s, now);
-                if (p[3].revents || p[4].revents || (now >= s->turn_at && s->hurry) || now >= s->census_at)
+                if (p[3].revents || p[4].revents || (now >= s->turn_at && s->hurry) || now >= s->census_at ||
+                    now >= execs_time(s))
                         turn(s, now);
                 question_beat(s, now);
                 links_beat(s, now);

@@ -7,6 +7,8 @@
  * for it may have ended before, and again whenever events were lost. Who is not there
  * any more may still have an event in the socket, which says how it
  * ended; so it counts as ended unseen only after that was read empty once more.
+ *
+ * Executions are counted, and told as a number: what the process calls itself is looked at when that is told.
  */
 
 #include "watches.h"
@@ -39,11 +41,17 @@ static void set_ended(Watches *w, Watch *one, uint32_t code, bool known) {
         w->changed = true;
 }
 
+static void set_news(Watches *w, Watch *one) {
+        w->n_news += !one->news;
+        one->news = true;
+}
+
 void watches_remove(Watches *w, uint64_t cookie) {
         Watch *one = map_remove_u64(&w->by_cookie, cookie);
 
         if (!one)
                 return;
+        watches_told(w, one);
         leave_states(w, one);
         if (!one->ended) {
                 (void)map_remove_u64(&w->by_pid, one->pid);
@@ -88,6 +96,15 @@ void watches_exited(Watches *w, uint32_t pid, uint32_t code) {
                 set_ended(w, one, code, true);
 }
 
+void watches_execed(Watches *w, uint32_t pid) {
+        Watch *one = map_get_u64(&w->by_pid, pid);
+
+        if (!one)
+                return;
+        one->n_execs++;
+        set_news(w, one);
+}
+
 void watches_doubt(Watches *w) {
         Watch *one;
 
@@ -112,6 +129,10 @@ Watch *watches_unchecked(Watches *w, size_t *i) {
 void watches_looked(Watches *w, Watch *one, bool there) {
         w->n_unchecked -= !one->checked;
         one->checked = true;
+        if (there && !one->met) {
+                one->met = true;
+                set_news(w, one);
+        }
         if (!there && !one->missing) {
                 one->missing = true;
                 w->n_missing++;
@@ -137,6 +158,23 @@ Watch *watches_ended(Watches *w, size_t *i) {
                 if (one->ended)
                         return one;
         return NULL;
+}
+
+Watch *watches_news(Watches *w, size_t *i) {
+        Watch *one;
+
+        if (w->n_news == 0)
+                return NULL;
+        while ((one = map_next(&w->by_cookie, i)))
+                if (one->news)
+                        return one;
+        return NULL;
+}
+
+void watches_told(Watches *w, Watch *one) {
+        w->n_news -= one->news;
+        one->news = false;
+        one->n_execs = 0;
 }
 
 static int pid_cmp(const void *a, const void *b) {

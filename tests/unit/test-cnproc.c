@@ -231,6 +231,8 @@ static Message exit_of(uint32_t pid, uint32_t tgid) {
         return make(0x80000000, (const uint32_t[]){ pid, tgid, 0, 17 }, 4);
 }
 
+static Message exec_of(uint32_t pid) { return make(PROC_EVENT_EXEC, (const uint32_t[]){ pid, pid }, 2); }
+
 static void test_filter_kinds(void **unused) {
         static struct sock_filter f[CNPROC_FILTER_MAX];
 
@@ -251,31 +253,42 @@ static void test_filter_kinds(void **unused) {
         }
 }
 
+/* pids: 2, 39, 76 … */
+static void check_pids(unsigned kinds, const uint32_t *pids, size_t n_pids) {
+        static struct sock_filter f[CNPROC_FILTER_MAX];
+        size_t n = cnproc_filter(kinds, pids, n_pids, f);
+        Message m;
+
+        assert_true(n <= CNPROC_FILTER_MAX);
+        for (uint32_t pid = 1; pid < pids[n_pids - 1] + 40; pid++) {
+                bool watched = (pid - 2) % 37 == 0 && (pid - 2) / 37 < n_pids;
+
+                m = exit_of(pid, pid);
+                assert_int_equal(passes(f, n, &m), watched || kinds & 1U << KIN_EXIT);
+                m = exec_of(pid);
+                assert_int_equal(passes(f, n, &m), watched || kinds & 1U << KIN_EXEC);
+                /* a thread of it is not it */
+                m = exit_of(pid + 1000000, pid);
+                assert_int_equal(passes(f, n, &m), !!(kinds & 1U << KIN_EXIT));
+        }
+        m = make(PROC_EVENT_FORK, (const uint32_t[]){ 1, 1, 2, 2 }, 4);
+        assert_int_equal(passes(f, n, &m), !!(kinds & 1U << KIN_FORK));
+        m = make(PROC_EVENT_UID, (const uint32_t[]){ 2, 2, 0, 0 }, 4);
+        assert_false(passes(f, n, &m));
+}
+
 static void test_filter_pids(void **unused) {
         static const size_t sizes[] = { 1, 2, 7, 8, 9, 16, 17, 100, 255, 256, 257, 1000, CNPROC_WATCHED_MAX };
-        static struct sock_filter f[CNPROC_FILTER_MAX];
+        static const unsigned kinds[] = { 0, 1U << KIN_EXEC, 1U << KIN_EXIT, 1U << KIN_FORK | 1U << KIN_EXEC,
+                                          CNPROC_WATCHED_KINDS };
         static uint32_t pids[CNPROC_WATCHED_MAX];
 
         (void)unused;
         for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
-                size_t n;
-                Message m;
-
                 for (size_t i = 0; i < sizes[s]; i++)
                         pids[i] = (uint32_t)(2 + i * 37);
-                n = cnproc_filter(1U << KIN_EXEC, pids, sizes[s], f);
-                assert_true(n <= CNPROC_FILTER_MAX);
-                for (uint32_t pid = 1; pid < pids[sizes[s] - 1] + 40; pid++) {
-                        m = exit_of(pid, pid);
-                        assert_int_equal(passes(f, n, &m), (pid - 2) % 37 == 0 && (pid - 2) / 37 < sizes[s]);
-                        /* a thread of it is not it */
-                        m = exit_of(pid + 1000000, pid);
-                        assert_false(passes(f, n, &m));
-                }
-                m = make(PROC_EVENT_EXEC, (const uint32_t[]){ 5, 5 }, 2);
-                assert_true(passes(f, n, &m));
-                m = make(PROC_EVENT_FORK, (const uint32_t[]){ 1, 1, 2, 2 }, 4);
-                assert_false(passes(f, n, &m));
+                for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++)
+                        check_pids(kinds[k], pids, sizes[s]);
         }
 }
 

@@ -184,6 +184,62 @@ static void test_status_and_exit(void **unused) {
         stop(&f);
 }
 
+/* Waits, executes a program, and waits again, under that name. */
+static pid_t executing(int *ret) {
+        int go[2];
+        pid_t pid;
+
+        assert_int_equal(pipe(go), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                char c;
+
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void)close(go[1]);
+                (void)!read(go[0], &c, 1);
+                (void)execlp("sleep", "sleep", "1000", NULL);
+                _exit(127);
+        }
+        (void)close(go[0]);
+        *ret = go[1];
+        return pid;
+}
+
+static void test_exec(void **unused) {
+        Fixture f = start(60 * USEC_PER_SEC);
+        int fd = join(), status, go;
+        pid_t pid = executing(&go);
+        NlWatch w = { .cookie = 9, .pid = (uint32_t)pid };
+        NlPacket p;
+        NlExec e;
+
+        (void)unused;
+        /* With forks the kernel is asked at once, and not with the first that is watched. */
+        want(fd, NL_WANT_MAINS | NL_WANT_FORKS);
+        if (hear_status(fd, NL_WANT_MAINS | NL_WANT_FORKS).events_error == 0) {
+                say(fd, NLWIRE_WATCH, NULL, &w, 1);
+                p = hear(fd, NLWIRE_EXECS);
+                assert_int_equal(p.n, 1);
+                nlwire_item(&p, 0, &e);
+                assert_int_equal(e.cookie, 9);
+                assert_int_equal(e.pid, pid);
+                assert_int_equal(e.n, 0);
+                assert_string_equal(e.comm, "test-netlinkd");
+                assert_int_equal(write(go, "", 1), 1);
+                p = hear(fd, NLWIRE_EXECS);
+                nlwire_item(&p, 0, &e);
+                assert_int_equal(e.cookie, 9);
+                assert_int_equal(e.n, 1);
+                assert_string_equal(e.comm, "sleep");
+        }
+        (void)close(go);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        (void)close(fd);
+        stop(&f);
+}
+
 /* One that has ended before it is watched is told of, too. */
 static void test_gone_before(void **unused) {
         Fixture f = start(60 * USEC_PER_SEC);
@@ -578,15 +634,11 @@ static void test_idle(void **unused) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_status_and_exit),
-                cmocka_unit_test(test_gone_before),
-                cmocka_unit_test(test_counts),
-                cmocka_unit_test(test_question),
-                cmocka_unit_test(test_questions),
-                cmocka_unit_test(test_clients),
-                cmocka_unit_test(test_idle),
-                cmocka_unit_test(test_links),
-                cmocka_unit_test(test_links_row),
+                cmocka_unit_test(test_status_and_exit), cmocka_unit_test(test_exec),
+                cmocka_unit_test(test_gone_before),     cmocka_unit_test(test_counts),
+                cmocka_unit_test(test_question),        cmocka_unit_test(test_questions),
+                cmocka_unit_test(test_clients),         cmocka_unit_test(test_idle),
+                cmocka_unit_test(test_links),           cmocka_unit_test(test_links_row),
         };
         int r;
 

@@ -45,6 +45,9 @@ static void on_tasks(void *user, const char *p, const uint64_t n[_TALLY_TASK_MAX
 static void on_exited(void *user, uint64_t cookie, uint32_t pid, uint32_t code, bool known) {
         buf_printf(&((Log *)user)->b, "exit %u %u %u %d;", (unsigned)cookie, pid, code, known);
 }
+static void on_execed(void *user, uint64_t cookie, uint32_t pid, uint64_t n, const char *comm) {
+        buf_printf(&((Log *)user)->b, "exec %u %u %u %s;", (unsigned)cookie, pid, (unsigned)n, comm);
+}
 static void on_answer(void *user, const NlAsk *ask, const NlProcess *all, size_t n) {
         buf_printf(&((Log *)user)->b, "answer %u %zu %s;", (unsigned)ask->seq, n, n ? all[0].comm : "");
 }
@@ -54,8 +57,8 @@ static void on_links(void *user, const NlLinksAsk *ask, const NlLink *links, siz
 }
 static void on_link(void *user, const char *why) { buf_printf(&((Log *)user)->b, "%s;", why ? why : "here"); }
 
-static const NlClientOps ops = { on_status, on_batch,  on_counts, on_tasks,
-                                 on_exited, on_answer, on_links,  on_link };
+static const NlClientOps ops = { on_status, on_batch,  on_counts, on_tasks, on_exited,
+                                 on_execed, on_answer, on_links,  on_link };
 
 static void assert_log(Log *l, const char *expected) {
         assert_string_equal(buf_str(&l->b), expected);
@@ -178,6 +181,7 @@ static void test_absent(void **unused) {
 static void test_told(void **unused) {
         const uint32_t gone = 1;
         NlExit e = { .cookie = 7, .pid = 70, .code = 768, .known = 1 };
+        NlExec exec = { .cookie = 7, .pid = 70, .n = 3, .comm = "sh" };
         NlStatus s = { .events_error = 1 };
         NlAsk a = { .seq = 5 };
         NlProcess p = { .pid = 1, .comm = "hog" };
@@ -200,13 +204,16 @@ static void test_told(void **unused) {
         nlclient_dispatch(l.client, S);
         assert_log(&l, "status 1;counts lost 0;/a 4;counts lost 3;- 9;answer 5 1 hog;links 6 2 veth0 of 9;");
         assert_int_equal(nlclient_watch(l.client, 7, 70, 0), 0);
-        e.pid = 71; /* of a process that was watched under that name before */
+        e.pid = exec.pid = 71; /* of a process that was watched under that name before */
         say(fd, NLWIRE_EXITS, NULL, &e, 1);
-        e.pid = 70;
+        say(fd, NLWIRE_EXECS, NULL, &exec, 1);
+        e.pid = exec.pid = 70;
+        say(fd, NLWIRE_EXECS, NULL, &exec, 2);
         say(fd, NLWIRE_EXITS, NULL, &e, 1);
         say(fd, NLWIRE_EXITS, NULL, &e, 1); /* once is enough */
+        say(fd, NLWIRE_EXECS, NULL, &exec, 1); /* and after that there is nothing more */
         nlclient_dispatch(l.client, S);
-        assert_log(&l, "exit 7 70 768 1;");
+        assert_log(&l, "exec 7 70 3 sh;exec 7 70 3 sh;exit 7 70 768 1;");
         stop(&l);
         fd_close(fd);
         fd_close(listener);

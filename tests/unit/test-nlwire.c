@@ -22,7 +22,7 @@ static const struct {
         { NLWIRE_GROUP, false, sizeof(NlGroup) },    { NLWIRE_COUNTS, false, sizeof(NlBatch) },
         { NLWIRE_TASKS, false, sizeof(NlBatch) },    { NLWIRE_EXITS, false, 0 },
         { NLWIRE_ANSWER, false, sizeof(NlAsk) },     { NLWIRE_ASK_LINKS, true, sizeof(NlLinksAsk) },
-        { NLWIRE_LINKS, false, sizeof(NlLinksAsk) },
+        { NLWIRE_LINKS, false, sizeof(NlLinksAsk) }, { NLWIRE_EXECS, false, 0 },
 };
 
 static size_t make(NlOut *o, NlwireType type, const void *body, const void *item, size_t n) {
@@ -136,6 +136,7 @@ static void test_contents(void **unused) {
         NlWant w = { .wants = NL_WANT_ALL };
         NlAsk a = { .span_usec = NLWIRE_SPAN_MAX, .by = NL_BY_IO };
         NlProcess process = { .pid = 1 };
+        NlExec exec = { .comm = "sh" };
         uint32_t pid = 5;
         NlPacket p;
 
@@ -168,7 +169,10 @@ static void test_contents(void **unused) {
         assert_int_equal(
                 nlwire_parse(o.data, make(&o, NLWIRE_ANSWER, &a, &process, NLWIRE_ANSWER_MAX + 1), false, &p),
                 -EBADMSG);
-        memset(process.comm, 'x', sizeof(process.comm)); /* no end */
+        assert_int_equal(nlwire_parse(o.data, make(&o, NLWIRE_EXECS, NULL, &exec, 9), false, &p), 0);
+        memset(exec.comm, 'x', sizeof(exec.comm)); /* no end */
+        assert_int_equal(nlwire_parse(o.data, make(&o, NLWIRE_EXECS, NULL, &exec, 1), false, &p), -EBADMSG);
+        memset(process.comm, 'x', sizeof(process.comm));
         assert_int_equal(nlwire_parse(o.data, make(&o, NLWIRE_ANSWER, &a, &process, 1), false, &p), -EBADMSG);
 }
 

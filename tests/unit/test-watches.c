@@ -110,6 +110,44 @@ static void test_taken_over(void **unused) {
         watches_deinit(&w);
 }
 
+static Watch *only_news(Watches *w) {
+        size_t i = 0;
+
+        return watches_news(w, &i);
+}
+
+static void test_execs(void **unused) {
+        Watches w = {};
+
+        (void)unused;
+        assert_int_equal(watches_add(&w, 1, 70, 0), 0);
+        assert_null(only_news(&w));
+        watches_looked(&w, only_unchecked(&w), true);
+        assert_int_equal(only_news(&w)->cookie, 1);
+        assert_int_equal(only_news(&w)->n_execs, 0); /* there is one, and no more to tell */
+        watches_told(&w, only_news(&w));
+        assert_null(only_news(&w));
+        watches_doubt(&w); /* to look again is no news */
+        watches_looked(&w, only_unchecked(&w), true);
+        assert_null(only_news(&w));
+        watches_execed(&w, 71);
+        assert_null(only_news(&w));
+        for (unsigned i = 0; i < 3; i++)
+                watches_execed(&w, 70);
+        assert_int_equal(w.n_news, 1);
+        watches_exited(&w, 70, 0);
+        watches_execed(&w, 70); /* somebody else by now */
+        assert_int_equal(only_news(&w)->n_execs, 3);
+        assert_true(only_news(&w)->ended);
+        watches_remove(&w, 1);
+        assert_int_equal(w.n_news + w.n_ended, 0);
+        /* Who was never there is no news. */
+        assert_int_equal(watches_add(&w, 2, 80, 0), 0);
+        watches_looked(&w, only_unchecked(&w), false);
+        assert_null(only_news(&w));
+        watches_deinit(&w);
+}
+
 static void test_bound(void **unused) {
         Watches w = {};
 
@@ -125,7 +163,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_exit),  cmocka_unit_test(test_missing),
                 cmocka_unit_test(test_doubt), cmocka_unit_test(test_taken_over),
-                cmocka_unit_test(test_bound),
+                cmocka_unit_test(test_bound), cmocka_unit_test(test_execs),
         };
 
         return cmocka_run_group_tests_name("watches", tests, NULL, NULL);
