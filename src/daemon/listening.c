@@ -42,14 +42,16 @@ static void on_status(void *user, const NlStatus *s) {
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the kernel gives no process events (%s): %s; everything else works",
                          strerror((int)(s->events_error & 4095)), without_events());
-        else if (s->tasks_error && !l->tasks_told)
+        if (s->tasks_error && !s->events_error && !l->tasks_told)
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the kernel gives no records of tasks that ended (taskstats: %s): what containers "
                          "without a slice of "
                          "their tenant's used between the last look and their end is not booked",
                          strerror((int)(s->tasks_error & 4095)));
-        l->events_told = s->events_error != 0;
-        l->tasks_told = s->tasks_error != 0;
+        /* What is not wanted now has no error either, and is not well by that. */
+        l->events_told = s->events_error != 0 || (l->events_told && !(s->hears & NL_HEARS_EVENTS));
+        l->tasks_told = (s->tasks_error != 0 && !s->events_error) ||
+                        (l->tasks_told && !(s->hears & NL_HEARS_RECORDS));
         if ((s->events_error || s->tasks_error) && l->refused_at == 0)
                 l->refused_at = guard_clock();
         else if (!s->events_error && !s->tasks_error)
@@ -165,11 +167,12 @@ void listening_dispatch(Guard *g) {
         usec_t at;
 
         nlclient_dispatch(l->client, guard_clock());
-        /* It is there again, and says what it should. */
-        if ((l->have_status && nlclient_connected(l->client)) || nlclient_wants(l->client) == 0) {
+        /* It is there again, and says what it should; or nobody asks, and so nobody knows. */
+        if (l->have_status && nlclient_connected(l->client)) {
                 l->link_told = false;
                 l->away_since = 0;
-        }
+        } else if (nlclient_wants(l->client) == 0)
+                l->away_since = 0;
         at = nlclient_next_time(l->client);
         if (at == USEC_INFINITY)
                 (void)sd_event_source_set_enabled(l->wake, SD_EVENT_OFF);
