@@ -4,6 +4,8 @@
 /*
  * A small HTTP server for reading (adapter: http; libmicrohttpd and GnuTLS), driven by the caller's event loop: no threads.
  * GET and HEAD only, no cookies, no CORS; every answer carries the headers that keep browsers from doing anything with it.
+ *
+ * An answer that takes its time may come later: handle() says http_request_defer(), and the loop goes on.
  */
 
 #include <netinet/in.h>
@@ -17,13 +19,23 @@ typedef enum HttpKind {
         HTTP_TLS,
 } HttpKind;
 
+typedef struct HttpConnection HttpConnection;
+
+#define HTTP_PARAMETERS_MAX 16
+typedef struct HttpParameter { /* "?since=…", decoded */
+        const char *name, *value; /* value "": none */
+} HttpParameter;
+
+/* Lives for the call of handle(). */
 typedef struct HttpRequest {
         HttpKind kind;
         const char *path; /* decoded; begins with '/' */
         const char *accept; /* the header; NULL: none */
-        struct MHD_Connection *connection;
+        HttpParameter parameters[HTTP_PARAMETERS_MAX]; /* requests with more are refused */
+        size_t n_parameters;
+        HttpConnection *connection;
 } HttpRequest;
-/* "?since=…", decoded; NULL: not given. Lives as long as the request. */
+/* The first of that name; NULL: not given. */
 const char *http_request_parameter(const HttpRequest *r, const char *name);
 
 typedef struct HttpAnswer {
@@ -31,6 +43,14 @@ typedef struct HttpAnswer {
         const char *type; /* content type; a literal */
         Buf body; /* empty at first; taken */
 } HttpAnswer;
+
+/* From handle(): its answer is not looked at, and comes with http_answer(); within HTTP_REQUEST_USEC, or nobody is there any more to
+ * read it. NULL: it cannot. */
+HttpConnection *http_request_defer(const HttpRequest *r);
+/* Still in handle(): it is answered now after all. */
+void http_request_answer_now(const HttpRequest *r);
+/* Once, from the loop's thread, before its server is freed. a's body is taken. The server is to be run then. */
+void http_answer(HttpConnection *c, HttpAnswer *a);
 
 typedef struct HttpOptions {
         int fd; /* listening; taken */
@@ -45,12 +65,16 @@ typedef struct HttpOptions {
 #define HTTP_MEMORY_MAX 16384 /* of a request's line and headers */
 #define HTTP_IDLE_SEC 15
 #define HTTP_REQUEST_USEC \
-        (30 * USEC_PER_SEC) /* for a request and its answer to pass, however busy it looks */
+        (30 * USEC_PER_SEC) /* for a request, and for its answer to pass, however busy it looks */
+/* The same while three quarters of all connections are taken: who does not ask, and who does not read. */
+#define HTTP_CROWDED_ASK_USEC (2 * USEC_PER_SEC)
+#define HTTP_CROWDED_READ_USEC (10 * USEC_PER_SEC)
 
 typedef struct HttpServer HttpServer;
 
 /* o->fd is taken also where it fails. -EINVAL: the certificate or key is none; -ENOMEM; -EIO: libmicrohttpd does not say why. */
 int http_server_new(const HttpOptions *o, HttpServer **ret);
+/* Answers that are still to come are answered with 503. */
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer *, http_server_free)
 int http_server_fd(const HttpServer *s); /* readable: call run */
@@ -58,6 +82,14 @@ int http_server_fd(const HttpServer *s); /* readable: call run */
  * fd is readable. now: monotonic. */
 void http_server_run(HttpServer *s, usec_t now, usec_t *ret_again);
 unsigned http_server_connections(const HttpServer *s);
+/* Other certificates (PEM texts as in HttpOptions) for connections from now on; those that there are end after their next answer, or
+ * within HTTP_REQUEST_USEC. -EINVAL: they are none, and it goes on with those that it has; -ENOMEM. */
+int http_server_renew(HttpServer *s, const char *certificate, const char *key, const char *client_ca);
+
+/* ---- certificate.c ---- */
+
+/* When the first certificate of a PEM text begins and ends to be valid, s since 1970. -EINVAL: it is none. */
+int http_certificate_times(const char *pem, uint64_t *ret_from, uint64_t *ret_until);
 
 /* ---- address.c ---- */
 

@@ -95,6 +95,7 @@ static void test_hosts(void **state) {
 /* ---- a server ---- */
 
 static size_t n_handled;
+static HttpConnection *deferred;
 
 static void handle(void *user, const HttpRequest *r, HttpAnswer *a) {
         const char *q = http_request_parameter(r, "q");
@@ -107,6 +108,15 @@ static void handle(void *user, const HttpRequest *r, HttpAnswer *a) {
         }
         if (STR_EQ(r->path, "/oom")) {
                 a->body.error = -ENOMEM;
+                return;
+        }
+        if (STR_EQ(r->path, "/later")) {
+                deferred = http_request_defer(r);
+                return;
+        }
+        if (STR_EQ(r->path, "/all")) {
+                for (size_t i = 0; i < r->n_parameters; i++)
+                        buf_printf(&a->body, "%s=%s;", r->parameters[i].name, r->parameters[i].value);
                 return;
         }
         if (STR_EQ(r->path, "/large")) {
@@ -185,6 +195,10 @@ static void test_answers(void **state) {
                 { HTTP_UNIX, "GET /a" END, "200", "path /a q -" },
                 { HTTP_UNIX, "GET /a?q=x%20y&r=1" END, "200", "path /a q x y" },
                 { HTTP_UNIX, "GET /%2e%2e/a" END, "200", "path /../a q -" },
+                { HTTP_UNIX, "GET /all?a=1&b&a=%3d" END, "200", "a=1;b=;a==;" },
+                { HTTP_UNIX, "GET /all?a&a&a&a&a&a&a&a&a&a&a&a&a&a&a&a" END, "200", NULL },
+                { HTTP_UNIX, "GET /all?a&a&a&a&a&a&a&a&a&a&a&a&a&a&a&a&a" END, "400",
+                  "too many parameters\n" },
                 { HTTP_UNIX, "HEAD /a" END, "200", "" },
                 { HTTP_UNIX, "GET /none" END, "404", "" },
                 { HTTP_UNIX, "GET /oom" END, "503", "" },
@@ -305,6 +319,85 @@ static void test_flood(void **state) {
         assert_int_equal(http_server_connections(s), 0);
 }
 
+/* An answer that comes later: others are served meanwhile, however long it takes; it comes to who asked, also where nobody is there
+ * any more to read it; and the server may end before it comes. */
+static void test_later(void **state) {
+        static const char request[] = "GET /later" END, other[] = "GET /b" END;
+
+        (void)state;
+        for (int how = 0; how < 3; how++) {
+                struct sockaddr_un a;
+                HttpServer *s = serve(HTTP_UNIX, &a);
+                _cleanup_fd_ int fd = dial(&a), second = -1;
+                _cleanup_buf_ Buf none = BUF_INIT, out = BUF_INIT, out_of_second = BUF_INIT;
+                HttpAnswer answer = { .status = 200, .type = "text/plain" };
+                usec_t again;
+
+                deferred = NULL;
+                assert_int_equal(fd_write_all(fd, request, strlen(request)), 0);
+                converse(s, fd, &none);
+                assert_non_null(deferred);
+                assert_int_equal(none.len, 0);
+                now += 25 * USEC_PER_SEC;
+                second = dial(&a);
+                assert_int_equal(fd_write_all(second, other, strlen(other)), 0);
+                converse(s, second, &out_of_second);
+                assert_non_null(strstr(buf_str(&out_of_second), "path /b"));
+                if (how == 1)
+                        fd = fd_close(fd);
+                if (how == 2) {
+                        http_server_free(s);
+                        continue;
+                }
+                buf_puts(&answer.body, "at last");
+                http_answer(deferred, &answer);
+                http_server_run(s, now, &again);
+                if (how == 0) {
+                        converse(s, fd, &out);
+                        assert_non_null(strstr(buf_str(&out), "\r\n\r\nat last"));
+                }
+                for (int i = 0; i < 10; i++)
+                        http_server_run(s, now, &again);
+                assert_int_equal(http_server_connections(s), 0);
+                http_server_free(s);
+        }
+}
+
+/* Who does not ask makes room when connections run short. */
+static void test_crowded(void **state) {
+        struct sockaddr_un a;
+        _cleanup_(cleanup_http_server_free) HttpServer *s = serve(HTTP_UNIX, &a);
+        _cleanup_fd_ int fd = -1;
+        _cleanup_buf_ Buf out = BUF_INIT;
+        int fds[4];
+        usec_t again;
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+                fds[i] = dial(&a);
+                http_server_run(s, now, &again);
+        }
+        fd = dial(&a);
+        assert_int_equal(fd_write_all(fd, "GET /b" END, strlen("GET /b" END)), 0);
+        now += HTTP_CROWDED_ASK_USEC + 1;
+        converse(s, fd, &out);
+        assert_non_null(strstr(buf_str(&out), "path /b"));
+        for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+                (void)fd_close(fds[i]);
+}
+
+static void test_certificate_times(void **state) {
+        static const char *const none[] = {
+                "", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        };
+        uint64_t from = 4711, until = 4711;
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(none); i++)
+                assert_int_equal(http_certificate_times(none[i], &from, &until), -EINVAL);
+        assert_int_equal(from + until, 2 * 4711);
+}
+
 static void test_no_certificate(void **state) {
         HttpOptions o = {
                 .kind = HTTP_TLS, .certificate = "no PEM", .key = "", .connections_max = 4, .handle = handle
@@ -319,10 +412,17 @@ static void test_no_certificate(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_addresses), cmocka_unit_test(test_hosts),
-                cmocka_unit_test(test_answers),   cmocka_unit_test(test_large),
-                cmocka_unit_test(test_hostile),   cmocka_unit_test(test_slow),
-                cmocka_unit_test(test_flood),     cmocka_unit_test(test_no_certificate),
+                cmocka_unit_test(test_addresses),
+                cmocka_unit_test(test_hosts),
+                cmocka_unit_test(test_answers),
+                cmocka_unit_test(test_large),
+                cmocka_unit_test(test_hostile),
+                cmocka_unit_test(test_slow),
+                cmocka_unit_test(test_flood),
+                cmocka_unit_test(test_no_certificate),
+                cmocka_unit_test(test_later),
+                cmocka_unit_test(test_crowded),
+                cmocka_unit_test(test_certificate_times),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
