@@ -5,6 +5,9 @@
  * history says: usage, events, incidents.
  *
  * Parameters are few and strict; what is not understood is refused with the reason rather than ignored.
+ *
+ * What asks the history is only put down here (HistoryQuestion); it is answered by query_answer(), in another thread (queries.h) or
+ * at once. What is written there must not touch the pages.
  */
 
 #include <stdarg.h>
@@ -15,6 +18,7 @@
 #include "exporter.h"
 #include "jsonget.h"
 #include "num.h"
+#include "openapi.h"
 #include "value.h"
 
 #define API "/api/v1/"
@@ -107,20 +111,25 @@ static void send_status(Pages *p, HttpAnswer *a) {
 
 /* ---- what the history says ---- */
 
-typedef struct Question {
-        uint64_t from, to; /* µs */
-        const char *tenant; /* NULL: any */
-        uint64_t id; /* incident; 0: any */
-        uint32_t max;
-        bool tenants, containers;
-} Question;
+static int answer_usage(HistoryDb *db, const HistoryQuestion *q, HttpAnswer *a);
+static int answer_words(HistoryDb *db, const HistoryQuestion *q, HttpAnswer *a);
 
-static bool parse(PagesParameter parameter, const void *user, uint64_t now, HttpAnswer *a, Question *q) {
+static bool take_name(const char *value, const char *name, char to[static 256], HttpAnswer *a) {
+        if (value && strlen(value) >= 256) {
+                refuse(a, 400, "%s: expected a name of less than 256 bytes", name);
+                return false;
+        }
+        (void)snprintf(to, 256, "%s", value ? value : "");
+        return true;
+}
+
+static bool parse(PagesParameter parameter, const void *user, uint64_t now, HttpAnswer *a,
+                  HistoryQuestion *q) {
         const char *since = parameter(user, "since"), *id = parameter(user, "incident"),
                    *max = parameter(user, "max"), *by = parameter(user, "by");
         usec_t span = SINCE_DEFAULT;
 
-        *q = (Question){ .to = now, .tenant = parameter(user, "tenant"), .max = 1000 };
+        *q = (HistoryQuestion){ .to = now, .max = 1000 };
         if (since && (value_parse_usec(since, &span) < 0 || span == 0 || span == USEC_INFINITY)) {
                 refuse(a, 400, "since: expected a time span such as 30d");
                 return false;
@@ -140,15 +149,34 @@ static bool parse(PagesParameter parameter, const void *user, uint64_t now, Http
         }
         q->tenants = !by || STR_EQ(by, "tenant");
         q->containers = !by || STR_EQ(by, "container");
-        return true;
+        return take_name(parameter(user, "tenant"), "tenant", q->tenant, a) &&
+               take_name(parameter(user, "container"), "container", q->container, a);
 }
 
-static void unavailable(Pages *p, HttpAnswer *a) {
-        HistoryDbStatus h;
+void query_answer(HistoryDb *reader, const HistoryQuestion *q, bool (*stop)(void *user), void *user,
+                  HttpAnswer *a) {
+        HistoryDbStatus h = {};
+        int r;
 
-        history_db_get_status(p->db, &h);
-        refuse(a, 503, "the history cannot be read (%s)%s%s", history_db_state_to_string(h.state),
-               *h.text ? ": " : "", h.text);
+        history_db_set_stop(reader, stop, user);
+        r = history_db_read_begin(reader);
+        if (r == 0) {
+                r = q->answer(reader, q, a);
+                if (r > 0)
+                        history_db_get_status(reader, &h);
+                history_db_read_end(reader);
+        } else
+                history_db_get_status(reader, &h);
+        if (r == -E2BIG)
+                refuse(a, 503, "that is about more than %d: ask for a shorter time, or by=tenant",
+                       HISTORY_SUBJECTS_MAX);
+        else if (r < 0)
+                a->body.error = r;
+        else if (r == HISTORY_DB_STOPPED)
+                refuse(a, 503, "that takes too long: ask for a shorter time, or by=tenant");
+        else if (r > 0)
+                refuse(a, 503, "the history cannot be read (%s)%s%s",
+                       history_db_state_to_string((HistoryDbState)r), *h.text ? ": " : "", h.text);
 }
 
 static json_t *stats_json(const UsageRow *row) {
@@ -177,56 +205,65 @@ static json_t *book_json(const UsageRow *row) {
         return usage_book_to_json(&b);
 }
 
+/* An element of an array that is text: a list of thousands of objects would be much larger. Takes the reference. */
+static void add_element(Buf *out, json_t *o) {
+        if (buf_str(out)[MAX_OF(out->len, (size_t)1) - 1] != '[')
+                buf_putc(out, ',');
+        if (!o || json_dump_callback(o, append, out, JSON_COMPACT) < 0)
+                out->error = -ENOMEM;
+        json_decref(o);
+}
+
 static void tell_tenant(void *user, const HistoryUsage *u) {
-        (void)json_array_append_new(user,
-                                    json_pack("{s:o, s:o, s:o, s:o}", "name", text(u->cgroup.who.tenant),
-                                              "since", number(u->first * USEC_PER_SEC), "book",
-                                              book_json(&u->row), "stats", stats_json(&u->row)));
+        add_element(user, json_pack("{s:o, s:o, s:o, s:o}", "name", text(u->cgroup.who.tenant), "since",
+                                    number(u->first * USEC_PER_SEC), "book", book_json(&u->row), "stats",
+                                    stats_json(&u->row)));
 }
 
 static void tell_container(void *user, const HistoryUsage *u) {
         const HistoryCgroup *c = &u->cgroup;
 
-        (void)json_array_append_new(
-                user, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-                                text(c->who.name), "id", text_or_null(c->id), "tenant", text(c->who.tenant),
-                                "cgroup", text(c->who.cgroup), "cgroup_id", number(c->who.cgroup_id),
-                                "engine", text_or_null(c->engine), "image", text_or_null(c->image), "since",
-                                number(u->first * USEC_PER_SEC), "ended",
-                                c->ended > 0 ? number(c->ended) : json_null(), "end", text_or_null(c->end),
-                                "book", book_json(&u->row), "stats", stats_json(&u->row)));
+        add_element(user,
+                    json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+                              text(c->who.name), "id", text_or_null(c->id), "tenant", text(c->who.tenant),
+                              "cgroup", text(c->who.cgroup), "cgroup_id", number(c->who.cgroup_id), "engine",
+                              text_or_null(c->engine), "image", text_or_null(c->image), "since",
+                              number(u->first * USEC_PER_SEC), "ended",
+                              c->ended > 0 ? number(c->ended) : json_null(), "end", text_or_null(c->end),
+                              "book", book_json(&u->row), "stats", stats_json(&u->row)));
 }
 
-static void send_usage(Pages *p, const Question *q, HttpAnswer *a) {
-        uint64_t from = q->from / USEC_PER_SEC, to = q->to / USEC_PER_SEC, first = 0, begin;
-        json_t *tenants = json_array(), *containers = json_array(), *o;
-        int r = 0;
+static int answer_usage(HistoryDb *db, const HistoryQuestion *q, HttpAnswer *a) {
+        static void (*const tells[])(void *user, const HistoryUsage *u) = {
+                [HISTORY_OF_TENANT] = tell_tenant, [HISTORY_OF_CGROUP] = tell_container
+        };
+        static const char *const names[] = {
+                [HISTORY_OF_TENANT] = "tenants", [HISTORY_OF_CGROUP] = "containers"
+        };
+        static const HistoryOf order[] = { HISTORY_OF_TENANT, HISTORY_OF_CGROUP };
+        uint64_t begin = 0;
 
-        if (q->tenants)
-                r = history_db_usage(p->db, HISTORY_OF_TENANT, from, to, tell_tenant, tenants, &first);
-        begin = first;
-        if (r == 0 && q->containers) {
-                r = history_db_usage(p->db, HISTORY_OF_CGROUP, from, to, tell_container, containers, &first);
+        a->type = JSON_TYPE;
+        buf_printf(&a->body, "{\"time\":%llu,\"to\":%llu,\"asked\":%llu", (unsigned long long)q->to,
+                   (unsigned long long)q->to, (unsigned long long)(q->to - q->from));
+        for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+                uint64_t first = 0;
+                int r;
+
+                if (order[i] == HISTORY_OF_TENANT ? !q->tenants : !q->containers)
+                        continue;
+                buf_printf(&a->body, ",\"%s\":[", names[order[i]]);
+                if (buf_error(&a->body) < 0)
+                        return -ENOMEM;
+                r = history_db_usage(db, order[i], q->from / USEC_PER_SEC, q->to / USEC_PER_SEC,
+                                     tells[order[i]], &a->body, &first);
+                if (r != 0)
+                        return r;
+                buf_putc(&a->body, ']');
                 begin = begin == 0 ? first : first == 0 ? begin : MIN_OF(begin, first);
         }
-        if (r != 0) {
-                json_decref(tenants);
-                json_decref(containers);
-                if (r < 0)
-                        a->body.error = r;
-                else
-                        unavailable(p, a);
-                return;
-        }
-        o = json_pack("{s:o, s:o, s:o, s:o}", "time", number(q->to), "from", number(begin * USEC_PER_SEC),
-                      "to", number(q->to), "asked", number(q->to - q->from));
-        if (q->tenants)
-                (void)json_object_set(o, "tenants", tenants);
-        if (q->containers)
-                (void)json_object_set(o, "containers", containers);
-        json_decref(tenants);
-        json_decref(containers);
-        send_json(a, o);
+        buf_printf(&a->body, ",\"from\":%llu}", (unsigned long long)(begin * USEC_PER_SEC));
+        return 0;
 }
 
 static void tell_json(void *user, const char *json) {
@@ -237,44 +274,94 @@ static void tell_json(void *user, const char *json) {
         buf_puts(out, json);
 }
 
-static void send_words(Pages *p, const Question *q, bool incidents, HttpAnswer *a) {
+static int answer_words(HistoryDb *db, const HistoryQuestion *q, HttpAnswer *a) {
+        const HistoryChoice choice = { .from = q->from,
+                                       .to = q->to,
+                                       .tenant = *q->tenant ? q->tenant : NULL,
+                                       .container = *q->container ? q->container : NULL,
+                                       .incident = q->id,
+                                       .max = q->max };
         int r;
 
         a->type = JSON_TYPE;
         buf_printf(&a->body, "{\"time\":%llu,\"%s\":[", (unsigned long long)q->to,
-                   incidents ? "incidents" : "events");
+                   q->incidents ? "incidents" : "events");
         if (buf_error(&a->body) < 0)
-                return;
-        r = incidents
-                    ? history_db_incidents(p->db, q->from, q->to, q->tenant, q->id, q->max, tell_json,
-                                           &a->body)
-                    : history_db_events(p->db, q->from, q->to, q->tenant, q->id, q->max, tell_json, &a->body);
-        if (r > 0) {
-                unavailable(p, a);
-                return;
-        }
+                return -ENOMEM;
+        r = history_db_words(db, q->incidents ? HISTORY_INCIDENTS : HISTORY_EVENTS, &choice, tell_json,
+                             &a->body);
         buf_puts(&a->body, "]}");
+        return r;
 }
 
-void pages_api(Pages *p, const char *what, PagesParameter parameter, const void *user, HttpAnswer *a,
-               uint64_t now) {
-        Question q;
+/* ---- who asks for what ---- */
 
+/* What may be asked of each page: others are refused, for who misspells one would get another answer than asked for. */
+static const struct {
+        const char *path, *parameters; /* in " " */
+} takes[] = {
+        { "/", "" },
+        { "/metrics", "" },
+        { API "openapi.json", "" },
+        { API "status", "" },
+        { API "tenants", "" },
+        { API "containers", "" },
+        { API "usage", " since by " },
+        { API "events", " since tenant container incident max " },
+        { API "incidents", " since tenant container incident max " },
+};
+
+static bool takes_parameter(const char *path, const char *name) {
+        for (size_t i = 0; i < ARRAY_SIZE(takes); i++) {
+                _cleanup_buf_ Buf word = BUF_INIT;
+
+                if (!STR_EQ(path, takes[i].path))
+                        continue;
+                buf_printf(&word, " %s ", name);
+                return !strchr(name, ' ') && strstr(takes[i].parameters, buf_str(&word));
+        }
+        return true; /* there is no such page, which is said later */
+}
+
+bool pages_takes(const HttpRequest *r, HttpAnswer *a) {
+        for (size_t i = 0; i < r->n_parameters; i++) {
+                const char *name = r->parameters[i].name;
+                _cleanup_free_ char *good = metrics_text(name, 64);
+
+                if (!takes_parameter(r->path, name)) {
+                        refuse(a, 400, "%s: there is no such parameter here", good ? good : "?");
+                        return false;
+                }
+                for (size_t k = 0; k < i; k++)
+                        if (STR_EQ(r->parameters[k].name, name)) {
+                                refuse(a, 400, "%s: given twice", good ? good : "?");
+                                return false;
+                        }
+        }
+        return true;
+}
+
+bool pages_api(Pages *p, const char *what, PagesParameter parameter, const void *user, HttpAnswer *a,
+               uint64_t now, HistoryQuestion *ret) {
         if (STR_EQ(what, "status"))
                 send_status(p, a);
         else if (STR_EQ(what, "tenants"))
                 send_known(a, &p->tenants_text, p->details_at);
         else if (STR_EQ(what, "containers"))
                 send_known(a, &p->containers_text, p->details_at);
-        else if (STR_EQ(what, "usage") || STR_EQ(what, "events") || STR_EQ(what, "incidents")) {
-                if (!parse(parameter, user, now, a, &q))
-                        return;
-                if (STR_EQ(what, "usage"))
-                        send_usage(p, &q, a);
-                else
-                        send_words(p, &q, STR_EQ(what, "incidents"), a);
+        else if (STR_EQ(what, "openapi.json")) {
+                a->type = JSON_TYPE;
+                buf_append(&a->body, openapi_text, openapi_len);
+        } else if (STR_EQ(what, "usage") || STR_EQ(what, "events") || STR_EQ(what, "incidents")) {
+                if (!parse(parameter, user, now, a, ret))
+                        return false;
+                ret->answer = STR_EQ(what, "usage") ? answer_usage : answer_words;
+                ret->incidents = STR_EQ(what, "incidents");
+                return true;
         } else
-                refuse(a, 404, "expected one of status, tenants, containers, usage, events, incidents");
+                refuse(a, 404,
+                       "expected one of status, tenants, containers, usage, events, incidents, openapi.json");
+        return false;
 }
 
 static void send_metrics(Pages *p, const char *accept, HttpAnswer *a) {
@@ -292,24 +379,43 @@ static const char *of_request(const void *user, const char *name) {
         return http_request_parameter(user, name);
 }
 
-static void answer(Pages *p, const HttpRequest *r, HttpAnswer *a, uint64_t now) {
-        if (STR_EQ(r->path, "/metrics"))
-                send_metrics(p, r->accept, a);
-        else if (r->kind == HTTP_LOOPBACK)
+/* True: *ret is to be asked of the history. */
+static bool answer(Pages *p, const HttpRequest *r, HttpAnswer *a, uint64_t now, HistoryQuestion *ret) {
+        if (STR_EQ(r->path, "/metrics")) {
+                if (pages_takes(r, a))
+                        send_metrics(p, r->accept, a);
+        } else if (r->kind == HTTP_LOOPBACK)
                 refuse(a, 404, "without TLS there is only /metrics here; the rest is at the unix socket");
+        else if (!pages_takes(r, a))
+                return false;
         else if (STR_EQ(r->path, "/")) {
                 a->type = text_type;
                 buf_puts(&a->body, "/metrics\n/api/v1/status\n/api/v1/tenants\n/api/v1/containers\n"
                                    "/api/v1/usage?since=30d&by=tenant\n/api/v1/events?since=1d\n"
-                                   "/api/v1/incidents?since=30d\n");
+                                   "/api/v1/incidents?since=30d\n/api/v1/openapi.json\n");
         } else if (strncmp(r->path, API, strlen(API)) == 0)
-                pages_api(p, r->path + strlen(API), of_request, r, a, now);
+                return pages_api(p, r->path + strlen(API), of_request, r, a, now, ret);
         else
                 refuse(a, 404, "there is no such page");
+        return false;
+}
+
+void pages_count(Pages *p, const HttpAnswer *a) {
+        p->stats.requests++;
+        p->stats.refused += a->status >= 400;
 }
 
 void pages_answer(Pages *p, const HttpRequest *r, HttpAnswer *a, uint64_t now) {
-        answer(p, r, a, now);
-        p->stats.requests++;
-        p->stats.refused += a->status >= 400;
+        HistoryQuestion q = {};
+
+        if (answer(p, r, a, now, &q)) {
+                int k = p->ask(p->ask_user, r, &q);
+
+                if (k == 0)
+                        return;
+                if (k < 0)
+                        refuse(a, 503,
+                               "there are too many questions about the past at once: ask again later");
+        }
+        pages_count(p, a);
 }

@@ -6,9 +6,10 @@
 #include <jansson.h>
 
 #include "collect.h"
-#include "settings.h"
 #include "openmetrics.h"
 #include "push.h"
+#include "queries.h"
+#include "settings.h"
 
 /* How the exporter itself does; also metrics of its own. */
 typedef struct ExporterStats {
@@ -20,6 +21,7 @@ typedef struct ExporterStats {
         uint64_t clock_jumps;
         uint64_t requests, refused; /* HTTP; those with a status from 400 on */
         uint64_t cpu_usec, rss_bytes;
+        uint64_t certificate_until; /* s; 0: there is none */
         HistoryDbState history; /* in the last round: what failed in it, if anything */
         char history_error[256];
         PushStatus push;
@@ -36,6 +38,9 @@ typedef struct Pages {
         json_t *status, *usage, *tenants, *observed; /* read; NULL: none yet */
         uint64_t details_at; /* realtime of containers_text */
         bool foreign_cadvisor; /* somebody else exports container_… here */
+        /* Has a question answered later: 0. Negative errno: it cannot. */
+        int (*ask)(void *user, const HttpRequest *r, const HistoryQuestion *q);
+        void *ask_user;
         ExporterStats stats;
 } Pages;
 
@@ -49,9 +54,13 @@ typedef void (*PagesEach)(void *user, const char *name, const MetricLabel *label
 int pages_each(const Pages *p, PagesEach each, void *user);
 /* Name, type and meaning of every metric that there can be, tab-separated, a line each. */
 int pages_list_metrics(Buf *out);
-/* The answer to a request: r.path below "/". now: realtime µs. */
+/* The answer to a request, or its question is asked (Pages.ask), and who answers it counts it. now: realtime µs. */
 void pages_answer(Pages *p, const HttpRequest *r, HttpAnswer *a, uint64_t now);
-/* The same without a connection: parameter(user, name) gives what is asked for, NULL where it is not. */
+void pages_count(Pages *p, const HttpAnswer *a);
+/* Whether all of its parameters are known, and none is there twice; else a says so. */
+bool pages_takes(const HttpRequest *r, HttpAnswer *a);
+/* What is below /api/v1/: parameter(user, name) gives what is asked for, NULL where it is not. True: *ret is to be asked of the
+ * history; false: a is the answer. */
 typedef const char *(*PagesParameter)(const void *user, const char *name);
-void pages_api(Pages *p, const char *what, PagesParameter parameter, const void *user, HttpAnswer *a,
-               uint64_t now);
+bool pages_api(Pages *p, const char *what, PagesParameter parameter, const void *user, HttpAnswer *a,
+               uint64_t now, HistoryQuestion *ret);

@@ -15,6 +15,8 @@
 
 /* Paths into what exporter_json() makes, in the order of names. */
 static const MetricOfStatus of_exporter[] = {
+        { "certificate_until", "bailiff_exporter_certificate_expiry_timestamp_seconds", METRIC_GAUGE,
+          "seconds", 0, "When the certificate that is served expires." },
         { "clock_jumps", "bailiff_exporter_clock_jumps", METRIC_COUNTER, NULL, 0,
           "Times that the clock of this host was set by more than five seconds." },
         { "cpu_usec", "bailiff_exporter_cpu_seconds", METRIC_COUNTER, "seconds", 6,
@@ -66,8 +68,10 @@ static json_t *exporter_json(const Pages *p) {
 
         if (p->db)
                 history_db_get_status(p->db, &h);
-        o = json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:o, s:o, s:o}}",
-                      "clock_jumps", number(s->clock_jumps), "cpu_usec", number(s->cpu_usec), "guard_seen",
+        o = json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:o, s:o, s:o}}",
+                      "certificate_until",
+                      s->certificate_until > 0 ? number(s->certificate_until) : json_null(), "clock_jumps",
+                      number(s->clock_jumps), "cpu_usec", number(s->cpu_usec), "guard_seen",
                       s->guard_seen > 0 ? number(s->guard_seen) : json_null(), "guard_up", (int)s->connected,
                       "requests", number(s->requests), "refused", number(s->refused), "rss_bytes",
                       number(s->rss_bytes), "rounds", number(s->rounds), "rounds_failed",

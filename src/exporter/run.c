@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * One thread, one loop: a round of questions every ten seconds, upkeep of the history after each, and HTTP in between. The guard
- * does not notice whether any of it works: it answers when it is asked, and nobody is asked twice at once. What is pushed to others
- * is collected with the rounds and sent when they take it; no receiver, however slow, holds up anything else.
+ * One loop: a round of questions every ten seconds, upkeep of the history after each, and HTTP in between. The guard does not notice
+ * whether any of it works: it answers when it is asked, and nobody is asked twice at once. Who scrapes does not wait for others:
+ * upkeep goes on in small pieces while nothing else is to be done, and questions to the history are threads' (queries.h). What is
+ * pushed to others is collected with the rounds and sent when they take it; no receiver, however slow, holds up anything else.
  *
  * What goes wrong and stays wrong is logged once, when it begins, and once when it is over; bailiff_exporter_… and
  * /api/v1/status have it all the time.
@@ -24,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "certificates.h"
 #include "exporter.h"
 #include "fdio.h"
 #include "guardlink.h"
@@ -38,12 +40,13 @@
 #define JUMP_USEC (5 * USEC_PER_SEC) /* that the clock may be off what went by before it was set */
 #define TRUST_USEC (600 * USEC_PER_SEC) /* without a jump, before anything is given up for its age */
 #define SERVERS_MAX (CONFIG_LISTEN_MAX + 4)
-#define PEM_MAX (1 << 20)
+#define UPKEEP_REST (20 * USEC_PER_MSEC) /* between pieces, for others */
 
 typedef struct Serving {
         struct Run *run;
         HttpServer *server;
         sd_event_source *io, *timer;
+        bool tls;
 } Serving;
 
 typedef struct Pushing {
@@ -55,14 +58,15 @@ typedef struct Pushing {
 typedef struct Run {
         const RunOptions *o;
         sd_event *event;
-        sd_event_source *round;
+        sd_event_source *round, *upkeep, *answers;
         GuardLink *link;
+        Queries *queries;
         Pages pages;
         Serving servings[SERVERS_MAX];
         size_t n_servings;
         Pushing pushing;
         char host[HOST_NAME_MAX + 1];
-        char *certificate, *key, *client_ca; /* texts */
+        Certificates certificates;
         uint64_t events_next, policy_loaded; /* of the guard */
         bool want_incidents, want_policy; /* the last ones could not be written */
         uint64_t offset; /* realtime − time since boot */
@@ -363,18 +367,88 @@ static int start_push(Run *r, const char *dir) {
         return k;
 }
 
+/* A piece of upkeep, and a time for the next where there is more to be done. */
+static void maintain(Run *r) {
+        usec_t now = monotonic();
+
+        (void)history_db_maintain(r->pages.db, realtime() / USEC_PER_SEC, now - r->jumped > TRUST_USEC);
+        if (!history_db_wants_more(r->pages.db))
+                return;
+        (void)sd_event_source_set_time(r->upkeep, monotonic() + UPKEEP_REST);
+        (void)sd_event_source_set_enabled(r->upkeep, SD_EVENT_ONESHOT);
+}
+
+static int on_upkeep(sd_event_source *s, uint64_t at, void *user) {
+        (void)s;
+        (void)at;
+        maintain(user);
+        return 0;
+}
+
+/* ---- certificates ---- */
+
+/* Others, for all addresses. What is wrong with them has been said. */
+static int renew(Run *r) {
+        const Config *config = r->o->config;
+        _cleanup_(certificates_deinit) Certificates new = {};
+        int k = certificates_load(config, realtime() / USEC_PER_SEC, true, &new);
+
+        for (size_t i = 0; i < r->n_servings && k >= 0; i++) {
+                if (!r->servings[i].tls)
+                        continue;
+                k = http_server_renew(r->servings[i].server, new.certificate, new.key, new.client_ca);
+                if (k < 0)
+                        run_log(LOG_ERR, "Certificate=, Key= or ClientCA= is not what it should be: expected "
+                                         "PEM, and a key that fits the certificate");
+                (void)sd_event_source_set_time(r->servings[i].timer, monotonic());
+                (void)sd_event_source_set_enabled(r->servings[i].timer, SD_EVENT_ONESHOT);
+        }
+        if (k < 0) {
+                certificates_give_up(config, &r->certificates);
+                run_log(LOG_ERR, "certificates are not renewed: those from before go on");
+                return k;
+        }
+        certificates_deinit(&r->certificates);
+        r->certificates = new;
+        new = (Certificates){};
+        r->pages.stats.certificate_until = r->certificates.until;
+        run_log(LOG_NOTICE, "certificates are renewed");
+        return 0;
+}
+
+static void look_at_certificates(Run *r) {
+        if (certificates_look(r->o->config, realtime() / USEC_PER_SEC, &r->certificates))
+                (void)renew(r);
+}
+
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user) {
+        Run *r = user;
+
+        (void)s;
+        (void)si;
+        if (r->certificates.certificate)
+                (void)renew(r);
+        else
+                run_log(LOG_NOTICE,
+                        "SIGHUP: there are no certificates to be read again; exporter.conf is read "
+                        "with a restart only");
+        return 0;
+}
+
+/* ---- the end of a round ---- */
+
 static void round_over(void *user) {
         Run *r = user;
-        usec_t now = monotonic();
 
         /* Also with nothing to write: it is opened, and what was wrong with it may be over. */
         (void)history_db_begin(r->pages.db);
         (void)history_db_commit(r->pages.db);
-        (void)history_db_maintain(r->pages.db, realtime() / USEC_PER_SEC, now - r->jumped > TRUST_USEC);
+        maintain(r);
         tell_history(r);
+        look_at_certificates(r);
         look_at_self(r);
         if (r->pushing.push)
-                collect_push(r, now);
+                collect_push(r, monotonic());
         if (r->o->config->textfile_dir)
                 write_textfile(r);
         (void)sd_notify(false, "WATCHDOG=1");
@@ -437,6 +511,53 @@ static void handle(void *user, const HttpRequest *request, HttpAnswer *a) {
         pages_answer(&r->pages, request, a, realtime());
 }
 
+/* ---- questions to the history ---- */
+
+static int ask_later(void *user, const HttpRequest *request, const HistoryQuestion *q) {
+        HttpConnection *c = http_request_defer(request);
+        Run *r = user;
+        int k;
+
+        if (!c)
+                return -ENOMEM;
+        k = queries_add(r->queries, q, c);
+        if (k < 0)
+                http_request_answer_now(request);
+        return k;
+}
+
+static void answered_later(void *user, void *cookie, HttpAnswer *a) {
+        Run *r = user;
+
+        pages_count(&r->pages, a);
+        http_answer(cookie, a);
+}
+
+static int on_answers(sd_event_source *s, int fd, uint32_t events, void *user) {
+        Run *r = user;
+
+        (void)s;
+        (void)fd;
+        (void)events;
+        queries_collect(r->queries);
+        for (size_t i = 0; i < r->n_servings; i++)
+                serve(&r->servings[i]);
+        return 0;
+}
+
+static int start_queries(Run *r, const char *path) {
+        const QueriesOptions o = { .path = path, .answered = answered_later, .user = r };
+        int k = queries_new(&o, &r->queries);
+
+        if (k >= 0)
+                k = sd_event_add_io(r->event, &r->answers, queries_fd(r->queries), EPOLLIN, on_answers, r);
+        r->pages.ask = ask_later;
+        r->pages.ask_user = r;
+        return k;
+}
+
+/* ---- addresses ---- */
+
 /* Takes fd. */
 static int add_server(Run *r, int fd, HttpKind kind, uint16_t port) {
         const Config *c = r->o->config;
@@ -455,10 +576,11 @@ static int add_server(Run *r, int fd, HttpKind kind, uint16_t port) {
 
         if (r->n_servings == SERVERS_MAX)
                 return fd_close(fd), -E2BIG;
-        if (kind == HTTP_TLS) {
-                o.certificate = r->certificate;
-                o.key = r->key;
-                o.client_ca = r->client_ca;
+        v->tls = kind == HTTP_TLS;
+        if (v->tls) {
+                o.certificate = r->certificates.certificate;
+                o.key = r->certificates.key;
+                o.client_ca = r->certificates.client_ca;
         }
         k = http_server_new(&o, &v->server);
         if (k < 0)
@@ -472,29 +594,6 @@ static int add_server(Run *r, int fd, HttpKind kind, uint16_t port) {
         return k;
 }
 
-static int read_pem(const char *path, const char *key, char **ret) {
-        size_t len;
-        int r = fd_read_regular_at(AT_FDCWD, path, PEM_MAX, ret, &len, NULL, NULL);
-
-        if (r < 0)
-                run_log(LOG_ERR, "%s=%s: %s", key, path,
-                        r == -ELOOP ? "a symbolic link, expected a file" : strerror(-r));
-        return r;
-}
-
-static int read_pems(Run *r) {
-        const Config *c = r->o->config;
-        int k = 0;
-
-        if (c->certificate)
-                k = read_pem(c->certificate, "Certificate", &r->certificate);
-        if (k >= 0 && c->key)
-                k = read_pem(c->key, "Key", &r->key);
-        if (k >= 0 && c->client_ca)
-                k = read_pem(c->client_ca, "ClientCA", &r->client_ca);
-        return k;
-}
-
 static const char *address_text(const HttpAddress *a, char buf[static 80]) {
         (void)snprintf(buf, 80, "port %u%s", a->port, a->loopback ? " of the loopback address" : "");
         return buf;
@@ -503,8 +602,9 @@ static const char *address_text(const HttpAddress *a, char buf[static 80]) {
 /* config_parse() has seen to it that nothing but loopback is without TLS. */
 static int listen_tcp(Run *r) {
         const Config *c = r->o->config;
-        int k = read_pems(r);
+        int k = certificates_load(c, realtime() / USEC_PER_SEC, false, &r->certificates);
 
+        r->pages.stats.certificate_until = r->certificates.until;
         for (size_t i = 0; i < c->n_listen && k >= 0; i++) {
                 int fd = http_address_listen(&c->listen[i]);
                 char text[80];
@@ -514,7 +614,8 @@ static int listen_tcp(Run *r) {
                                 strerror(-fd));
                         return fd;
                 }
-                k = add_server(r, fd, r->certificate ? HTTP_TLS : HTTP_LOOPBACK, c->listen[i].port);
+                k = add_server(r, fd, r->certificates.certificate ? HTTP_TLS : HTTP_LOOPBACK,
+                               c->listen[i].port);
                 if (k == -EINVAL)
                         run_log(LOG_ERR, "Certificate=, Key= or ClientCA= is not what it should be: expected "
                                          "PEM, and a "
@@ -571,6 +672,8 @@ static int listen_unix(Run *r) {
 /* ---- all of it ---- */
 
 static void run_deinit(Run *r) {
+        sd_event_source_disable_unref(r->answers);
+        queries_free(r->queries); /* its answers are the servers' */
         for (size_t i = 0; i < r->n_servings; i++) {
                 sd_event_source_disable_unref(r->servings[i].io);
                 sd_event_source_disable_unref(r->servings[i].timer);
@@ -580,6 +683,7 @@ static void run_deinit(Run *r) {
         sd_event_source_disable_unref(r->pushing.timer);
         push_free(r->pushing.push);
         sd_event_source_disable_unref(r->round);
+        sd_event_source_disable_unref(r->upkeep);
         guardlink_free(r->link);
         collect_free(r->pages.collect);
         history_db_free(r->pages.db);
@@ -589,9 +693,7 @@ static void run_deinit(Run *r) {
         json_decref(r->pages.usage);
         json_decref(r->pages.tenants);
         json_decref(r->pages.observed);
-        free(r->certificate);
-        free(r->key);
-        free(r->client_ca);
+        certificates_deinit(&r->certificates);
         sd_event_unref(r->event);
 }
 
@@ -629,6 +731,8 @@ static int start(Run *r, const char *path, const char *push_dir) {
         if (k >= 0)
                 k = guardlink_new(&link, &r->link);
         if (k >= 0)
+                k = start_queries(r, path);
+        if (k >= 0)
                 k = listen_unix(r);
         if (k >= 0)
                 k = listen_tcp(r);
@@ -639,6 +743,12 @@ static int start(Run *r, const char *path, const char *push_dir) {
                                       on_round, r);
         if (k >= 0)
                 k = sd_event_source_set_enabled(r->round, SD_EVENT_ON);
+        if (k >= 0)
+                k = sd_event_add_time(r->event, &r->upkeep, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC,
+                                      on_upkeep, r);
+        /* Whoever asks comes first. */
+        if (k >= 0)
+                k = sd_event_source_set_priority(r->upkeep, SD_EVENT_PRIORITY_IDLE);
         return k;
 }
 
@@ -651,6 +761,7 @@ int run(const RunOptions *o) {
         (void)sigemptyset(&mask);
         (void)sigaddset(&mask, SIGTERM);
         (void)sigaddset(&mask, SIGINT);
+        (void)sigaddset(&mask, SIGHUP);
         (void)sigprocmask(SIG_BLOCK, &mask, NULL);
         (void)signal(SIGPIPE, SIG_IGN);
         r.pages.stats.started = realtime();
@@ -664,6 +775,8 @@ int run(const RunOptions *o) {
                 k = sd_event_add_signal(r.event, NULL, SIGTERM, NULL, NULL);
         if (k >= 0)
                 k = sd_event_add_signal(r.event, NULL, SIGINT, NULL, NULL);
+        if (k >= 0)
+                k = sd_event_add_signal(r.event, NULL, SIGHUP, on_hangup, &r);
         if (k >= 0)
                 k = start(&r, path, push_dir);
         if (k < 0)

@@ -17,6 +17,9 @@ struct HistoryDb {
         HistoryDbOptions o;
         char *path;
         sqlite3 *sqlite; /* NULL: not open */
+        bool reader; /* read-only, open while it reads */
+        bool (*stop)(void *user);
+        void *stop_user;
         bool in_transaction;
         int pending; /* HistoryDbState of the transaction: the first thing that failed */
         uint64_t late; /* s: the earliest row of the transaction; UINT64_MAX: none */
@@ -24,6 +27,8 @@ struct HistoryDb {
         uint64_t rolled[_HISTORY_GRAIN_MAX]; /* s: rows up to there are made; not of raw */
         uint64_t kept_from
                 [_HISTORY_GRAIN_MAX]; /* s: rows after this have not been given up; of raw and five minutes */
+        struct Rolling *rolling; /* a slot that is being made; NULL: none */
+        bool wants_more;
         bool checked; /* the file under this name is whole, as far as anybody knows */
         uint64_t pages_max;
         sqlite3_stmt *put[_HISTORY_OF_MAX][_HISTORY_GRAIN_MAX][2]; /* [1]: a row that is there is added to */
@@ -35,6 +40,13 @@ struct HistoryDb {
  * aside with the next begin. */
 int history_db_result(HistoryDb *db, int sqlite_result, const char *doing);
 void history_db_count_failure(HistoryDb *db);
+void history_db_close(HistoryDb *db);
+/* How far rolling up stands in the file. */
+int history_db_read_marks(HistoryDb *db);
+/* A slot that is being made is begun anew. */
+void history_rolling_drop(HistoryDb *db);
+/* The same where a row of that time would be in it. */
+void history_rolling_late(HistoryDb *db, uint64_t time);
 /* Runs statements that give no rows. */
 int history_db_exec(HistoryDb *db, const char *sql, const char *doing);
 int history_db_prepare(HistoryDb *db, const char *sql, sqlite3_stmt **ret, const char *doing);

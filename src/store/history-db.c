@@ -34,6 +34,7 @@ const char *history_db_state_to_string(HistoryDbState s) {
                 [HISTORY_DB_LATER] = "later",
                 [HISTORY_DB_DAMAGED] = "damaged",
                 [HISTORY_DB_FAILED] = "failed",
+                [HISTORY_DB_STOPPED] = "stopped",
         };
 
         return (unsigned)s < _HISTORY_DB_STATE_MAX ? names[s] : "unknown";
@@ -52,6 +53,8 @@ static HistoryDbState state_of(int result) {
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
                 return HISTORY_DB_LOCKED;
+        case SQLITE_INTERRUPT:
+                return HISTORY_DB_STOPPED;
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
                 return HISTORY_DB_DAMAGED;
@@ -105,7 +108,8 @@ int history_db_number(HistoryDb *db, const char *sql, uint64_t *ret) {
 
 /* ---- opening ---- */
 
-static void close_file(HistoryDb *db) {
+void history_db_close(HistoryDb *db) {
+        history_rolling_drop(db);
         history_schema_finalize(db);
         (void)sqlite3_close_v2(db->sqlite);
         db->sqlite = NULL;
@@ -186,7 +190,7 @@ static int settings(HistoryDb *db) {
         return r;
 }
 
-static int read_marks(HistoryDb *db) {
+int history_db_read_marks(HistoryDb *db) {
         int r = history_meta_get(db, "rolled_5min", &db->rolled[HISTORY_5MIN]);
 
         if (r == 0)
@@ -215,11 +219,11 @@ static int open_once(HistoryDb *db) {
         if (r == 0)
                 r = history_schema_prepare(db);
         if (r == 0)
-                r = read_marks(db);
+                r = history_db_read_marks(db);
         if (r == 0 && sqlite3_db_readonly(db->sqlite, "main") == 1)
                 r = history_db_result(db, SQLITE_READONLY, "write it");
         if (r != 0)
-                close_file(db);
+                history_db_close(db);
         return r;
 }
 
@@ -255,7 +259,7 @@ int history_db_new(const HistoryDbOptions *o, HistoryDb **ret) {
 HistoryDb *history_db_free(HistoryDb *db) {
         if (!db)
                 return NULL;
-        close_file(db);
+        history_db_close(db);
         free(db->path);
         free(db);
         return NULL;
@@ -303,7 +307,7 @@ int history_db_begin(HistoryDb *db) {
         db->late = UINT64_MAX;
         if (must_reopen(db) || (db->sqlite && is_gone(db))) {
                 db->checked &= !damaged && !is_gone(db);
-                close_file(db);
+                history_db_close(db);
                 /* Damage that was met in use need not be where quick_check looks. */
                 if (damaged && move_aside(db) < 0)
                         damaged = false;
@@ -341,6 +345,9 @@ int history_db_commit(HistoryDb *db) {
         if (r == 0)
                 r = history_db_exec(db, "COMMIT", "commit");
         if (r == 0) {
+                /* What is being made may lack what has just come. */
+                if (db->late != UINT64_MAX)
+                        history_rolling_late(db, db->late);
                 memcpy(db->rolled, rolled, sizeof(rolled));
                 db->status.state = HISTORY_DB_WELL;
                 db->status.text[0] = '\0';

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * The history on disk (adapter: store, SQLite): bailiff-history(5) says what is in the file. One writer, one thread.
+ * The history on disk (adapter: store, SQLite): bailiff-history(5) says what is in the file. One writer, and readers beside it,
+ * each of which is used by one thread at a time.
  *
  * Whatever becomes of the file, the caller goes on: what could not be done is a HistoryDbState, told by each call from
  * begin to commit and kept in the status. Nothing but want of memory is a negative errno.
@@ -25,6 +26,7 @@ typedef enum HistoryDbState {
         HISTORY_DB_LATER, /* written by a later version: not touched */
         HISTORY_DB_DAMAGED, /* and could not be set aside */
         HISTORY_DB_FAILED, /* anything else */
+        HISTORY_DB_STOPPED, /* a reader, by history_db_set_stop() */
         _HISTORY_DB_STATE_MAX,
 } HistoryDbState;
 const char *history_db_state_to_string(HistoryDbState s); /* "ok" "full" "read-only" … */
@@ -95,15 +97,25 @@ int history_db_put_policy(HistoryDb *db, uint64_t time, const char *json);
 
 /*
  * Between transactions: makes coarser rows of what is complete, and gives up what is too old or too much; a bounded piece of it
- * each time. now: s. Rows that come late are taken into coarser ones that were made already. may_forget false: nothing is given up
- * for its age (a clock that was just set may be set wrong).
+ * each time, some tens of milliseconds. now: s. Rows that come late are taken into coarser ones that were made already. may_forget
+ * false: nothing is given up for its age (a clock that was just set may be set wrong).
  */
 int history_db_maintain(HistoryDb *db, uint64_t now, bool may_forget);
+/* The last piece was not all that can be done now: again soon, when others have had their turn. */
+bool history_db_wants_more(const HistoryDb *db);
 /* The end of the last row of each cgroup of this boot that has one in (since, until], s. */
 int history_db_last_rows(HistoryDb *db, uint64_t since, uint64_t until,
                          void (*tell)(void *user, uint64_t cgroup_id, uint64_t time), void *user);
 
 /* ---- asking ---- */
+
+/* One that only reads, as the file is when reading begins; it opens and closes it each time. -ENOMEM. */
+int history_db_new_reader(const char *path, HistoryDb **ret);
+/* Between these two all that is asked is of the same moment. 0, or a HistoryDbState (then end is not needed). */
+int history_db_read_begin(HistoryDb *reader);
+void history_db_read_end(HistoryDb *reader);
+/* Asked now and then while a reader reads; true: what is under way ends with HISTORY_DB_STOPPED. NULL: nobody. */
+void history_db_set_stop(HistoryDb *reader, bool (*stop)(void *user), void *user);
 
 typedef struct HistoryUsage {
         HistoryCgroup cgroup; /* of a tenant: only who.tenant; strings live for the call */
@@ -111,12 +123,19 @@ typedef struct HistoryUsage {
         UsageRow row; /* the sum, extremes and the mean; p95 is the highest of the rows' */
 } HistoryUsage;
 /* What each used in (from, to], s, from the coarsest rows that tell it; *ret_from: where they really begin (0: there is nothing). Takes
- * cgroups that are containers only. */
+ * cgroups that are containers only. -E2BIG: more than HISTORY_SUBJECTS_MAX. */
+#define HISTORY_SUBJECTS_MAX 20000
 int history_db_usage(HistoryDb *db, HistoryOf of, uint64_t from, uint64_t to,
                      void (*tell)(void *user, const HistoryUsage *u), void *user, uint64_t *ret_from);
-/* The newest `max` of (from, to] µs, oldest first; tenant, incident: NULL and 0 for any. */
-int history_db_events(HistoryDb *db, uint64_t from, uint64_t to, const char *tenant, uint64_t incident,
-                      uint32_t max, void (*tell)(void *user, const char *json), void *user);
-/* The newest first, of those that were open at any time in [from, to] µs; id 0: any. */
-int history_db_incidents(HistoryDb *db, uint64_t from, uint64_t to, const char *tenant, uint64_t id,
-                         uint32_t max, void (*tell)(void *user, const char *json), void *user);
+typedef enum HistoryWords {
+        HISTORY_EVENTS, /* of (from, to]: the newest `max`, the oldest first */
+        HISTORY_INCIDENTS, /* that were open at any time in [from, to]: the newest first */
+} HistoryWords;
+typedef struct HistoryChoice {
+        uint64_t from, to; /* µs */
+        const char *tenant, *container; /* NULL: any */
+        uint64_t incident; /* 0: any */
+        uint32_t max;
+} HistoryChoice;
+int history_db_words(HistoryDb *db, HistoryWords words, const HistoryChoice *choice,
+                     void (*tell)(void *user, const char *json), void *user);

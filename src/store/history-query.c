@@ -14,6 +14,74 @@
 #include "map.h"
 #include "num.h"
 
+/* ---- readers ---- */
+
+#define STOP_STEPS 20000 /* of SQLite's machine, from one look to the next: some milliseconds */
+#define READER_BUSY_MSEC 500
+
+int history_db_new_reader(const char *path, HistoryDb **ret) {
+        HistoryDb *db = calloc(1, sizeof(*db));
+
+        if (!db)
+                return -ENOMEM;
+        db->reader = true;
+        db->path = strdup(path);
+        if (!db->path)
+                return history_db_free(db), -ENOMEM;
+        *ret = db;
+        return 0;
+}
+
+void history_db_set_stop(HistoryDb *db, bool (*stop)(void *user), void *user) {
+        db->stop = stop;
+        db->stop_user = user;
+}
+
+static int on_steps(void *user) {
+        HistoryDb *db = user;
+
+        return db->stop(db->stop_user);
+}
+
+/* Another version's tables are not read: what is in them may mean something else. */
+static int look_at_version(HistoryDb *db) {
+        uint64_t version;
+        int r = history_db_number(db, "PRAGMA user_version", &version);
+
+        if (r != 0 || version == HISTORY_DB_VERSION)
+                return r;
+        db->status.state = version > HISTORY_DB_VERSION ? HISTORY_DB_LATER : HISTORY_DB_FAILED;
+        (void)snprintf(db->status.text, sizeof(db->status.text), "it is of version %llu",
+                       (unsigned long long)version);
+        return db->status.state;
+}
+
+int history_db_read_begin(HistoryDb *db) {
+        int k, r;
+
+        db->status = (HistoryDbStatus){};
+        k = sqlite3_open_v2(db->path, &db->sqlite, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+        r = history_db_result(db, k, "open it");
+        if (r == 0) {
+                (void)sqlite3_busy_timeout(db->sqlite, READER_BUSY_MSEC);
+                if (db->stop)
+                        sqlite3_progress_handler(db->sqlite, STOP_STEPS, on_steps, db);
+                r = history_db_exec(db, "BEGIN", "begin");
+        }
+        if (r == 0)
+                r = look_at_version(db);
+        if (r == 0)
+                r = history_db_read_marks(db);
+        if (r != 0)
+                history_db_close(db);
+        return r;
+}
+
+void history_db_read_end(HistoryDb *db) {
+        (void)sqlite3_exec(db->sqlite, "COMMIT", NULL, NULL, NULL);
+        history_db_close(db);
+}
+
 static int reads(HistoryDb *db) {
         return db->sqlite && !db->in_transaction && db->status.state != HISTORY_DB_DAMAGED
                        ? 0
@@ -148,6 +216,8 @@ static int add_sum(Map *sums, int64_t subject, uint64_t first, uint64_t last, co
         Sum *s = map_get_u64(sums, (uint64_t)subject);
 
         if (!s) {
+                if (sums->n >= HISTORY_SUBJECTS_MAX)
+                        return -E2BIG;
                 s = calloc(1, sizeof(*s));
                 if (!s)
                         return -ENOMEM;
@@ -185,10 +255,10 @@ static int sum_part(HistoryDb *db, HistoryOf of, HistoryGrain grain, Part part, 
 
                 (void)history_row_read(s, 2, grain, &row);
                 row.time = history_column(s, 0);
-                if (add_sum(sums, sqlite3_column_int64(s, 1),
-                            row.time - MIN_OF(row.time, (uint64_t)history_grain_sec[grain]), row.time,
-                            &row) < 0)
-                        return -ENOMEM;
+                r = add_sum(sums, sqlite3_column_int64(s, 1),
+                            row.time - MIN_OF(row.time, (uint64_t)history_grain_sec[grain]), row.time, &row);
+                if (r < 0)
+                        return r;
         }
         return history_db_result(db, k, "sum up");
 }
@@ -271,57 +341,34 @@ int history_db_usage(HistoryDb *db, HistoryOf of, uint64_t from, uint64_t to,
 
 /* ---- words ---- */
 
-static int tell_json(HistoryDb *db, sqlite3_stmt *s, void (*tell)(void *user, const char *json), void *user) {
-        int k;
+int history_db_words(HistoryDb *db, HistoryWords words, const HistoryChoice *c,
+                     void (*tell)(void *user, const char *json), void *user) {
+        static const char *const sql[] = {
+                [HISTORY_EVENTS] = "SELECT json FROM (SELECT time, id, json FROM events WHERE time > ?1 AND "
+                                   "time <= ?2 AND (?3 IS NULL OR tenant = ?3) AND (?4 = 0 OR incident = ?4) "
+                                   "AND (?6 IS NULL OR container = ?6) ORDER BY time DESC, id DESC LIMIT ?5) "
+                                   "ORDER BY time, id",
+                [HISTORY_INCIDENTS] = "SELECT json FROM incidents WHERE opened <= ?2 AND "
+                                      "(closed IS NULL OR closed >= ?1) AND (?3 IS NULL OR tenant = ?3) AND "
+                                      "(?4 = 0 OR id = ?4) AND (?6 IS NULL OR container = ?6) "
+                                      "ORDER BY opened DESC LIMIT ?5",
+        };
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        int r = reads(db), k;
 
+        if (r == 0)
+                r = history_db_prepare(db, sql[words], &s, "read events");
+        if (r != 0)
+                return r;
+        history_bind(s, 1, c->from);
+        history_bind(s, 2, c->to);
+        if (c->tenant)
+                (void)sqlite3_bind_text(s, 3, c->tenant, -1, SQLITE_STATIC);
+        history_bind(s, 4, c->incident);
+        (void)sqlite3_bind_int64(s, 5, c->max);
+        if (c->container)
+                (void)sqlite3_bind_text(s, 6, c->container, -1, SQLITE_STATIC);
         while ((k = sqlite3_step(s)) == SQLITE_ROW)
                 tell(user, text_of(s, 0));
         return history_db_result(db, k, "read events");
-}
-
-static void bind_choice(sqlite3_stmt *s, uint64_t from, uint64_t to, const char *tenant, uint64_t id,
-                        uint32_t max) {
-        history_bind(s, 1, from);
-        history_bind(s, 2, to);
-        if (tenant)
-                (void)sqlite3_bind_text(s, 3, tenant, -1, SQLITE_STATIC);
-        history_bind(s, 4, id);
-        (void)sqlite3_bind_int64(s, 5, max);
-}
-
-int history_db_events(HistoryDb *db, uint64_t from, uint64_t to, const char *tenant, uint64_t incident,
-                      uint32_t max, void (*tell)(void *user, const char *json), void *user) {
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        int r = reads(db);
-
-        if (r == 0)
-                r = history_db_prepare(db,
-                                       "SELECT json FROM (SELECT time, id, json FROM events WHERE time > ?1 "
-                                       "AND time <= ?2 AND "
-                                       "(?3 IS NULL OR tenant = ?3) AND (?4 = 0 OR incident = ?4) ORDER BY "
-                                       "time DESC, id DESC "
-                                       "LIMIT ?5) ORDER BY time, id",
-                                       &s, "read events");
-        if (r != 0)
-                return r;
-        bind_choice(s, from, to, tenant, incident, max);
-        return tell_json(db, s, tell, user);
-}
-
-int history_db_incidents(HistoryDb *db, uint64_t from, uint64_t to, const char *tenant, uint64_t id,
-                         uint32_t max, void (*tell)(void *user, const char *json), void *user) {
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        int r = reads(db);
-
-        if (r == 0)
-                r = history_db_prepare(
-                        db,
-                        "SELECT json FROM incidents WHERE opened <= ?2 AND (closed IS NULL OR closed >= ?1) "
-                        "AND "
-                        "(?3 IS NULL OR tenant = ?3) AND (?4 = 0 OR id = ?4) ORDER BY opened DESC LIMIT ?5",
-                        &s, "read incidents");
-        if (r != 0)
-                return r;
-        bind_choice(s, from, to, tenant, id, max);
-        return tell_json(db, s, tell, user);
 }

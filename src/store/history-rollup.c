@@ -10,6 +10,10 @@
  * back) the mark goes back with them, and their slots are made anew: replaced where everything that they are made of is
  * still there, added to where it is not.
  *
+ * An hour of a thousand busy containers is 360,000 rows, and who calls has others to serve: rows are gathered some thousand a call,
+ * in memory, and only when a slot is whole its rows are written at once. A row that comes late meanwhile, or a file that is
+ * opened anew, has it begin again.
+ *
  * Giving up goes by small steps, the oldest first, somewhat faster than time. So it never holds the caller up, and a clock that
  * stands wrong for a while does not cost all of the history. Where the file is about to be larger than it may, the oldest
  * raw rows go, then events, then the oldest of the next grain. Nothing goes before it is in the next grain.
@@ -23,11 +27,11 @@
 
 #define SETTLE_SEC 90
 #define SLOTS_MAX 4 /* rolled up at a time */
+#define ROWS_MAX 4000 /* gathered at a time */
 #define EVENTS_DAYS 7 /* that are kept where there is no room */
-#define SQUEEZES_MAX 8 /* steps of giving up for want of room, at a time */
 
 static const unsigned step_sec[_HISTORY_GRAIN_MAX] = { 60, 1800, 6 * 3600 }, /* for age */
-        squeeze_sec[_HISTORY_GRAIN_MAX] = { 600, 6 * 3600, 24 * 3600 }; /* for room */
+        squeeze_sec[_HISTORY_GRAIN_MAX] = { 60, 3600, 6 * 3600 }; /* for room */
 
 /* ---- coarser rows ---- */
 
@@ -63,48 +67,148 @@ static void groups_deinit(Map *groups) {
         map_deinit(groups);
 }
 
-static int gather(HistoryDb *db, HistoryOf of, HistoryGrain source, uint64_t from, uint64_t to, Map *groups) {
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        _cleanup_buf_ Buf sql = BUF_INIT;
-        int r, k;
+/* A slot on its way. */
+typedef struct Rolling {
+        HistoryGrain grain, source;
+        uint64_t begin, end;
+        bool add; /* not all that the slot's row is made of is there any more: it is added to */
+        HistoryOf of; /* whose rows are being gathered */
+        uint64_t at; /* time and subject of the last one that was */
+        int64_t subject;
+        Map groups[_HISTORY_OF_MAX];
+} Rolling;
 
-        buf_puts(&sql, "SELECT ");
-        history_row_columns(of, source, &sql);
-        buf_printf(&sql, " FROM %s_%s WHERE time > ?1 AND time <= ?2", history_of_name[of],
-                   history_grain_name[source]);
-        r = history_db_prepare(db, buf_str(&sql), &s, "roll up");
-        if (r != 0)
-                return r;
-        history_bind(s, 1, from);
-        history_bind(s, 2, to);
-        while ((k = sqlite3_step(s)) == SQLITE_ROW) {
-                Group *g = group_get(groups, sqlite3_column_int64(s, 1));
-                UsageRow row;
+void history_rolling_drop(HistoryDb *db) {
+        Rolling *r = db->rolling;
 
-                (void)history_row_read(s, 2, source, &row);
-                if (!g || rollup_add(&g->rollup, &row) < 0)
-                        return -ENOMEM;
-        }
-        return history_db_result(db, k, "roll up");
+        if (!r)
+                return;
+        for (int of = 0; of < _HISTORY_OF_MAX; of++)
+                groups_deinit(&r->groups[of]);
+        free(r);
+        db->rolling = NULL;
 }
 
-static int roll_slot_of(HistoryDb *db, HistoryOf of, HistoryGrain grain, uint64_t end) {
+void history_rolling_late(HistoryDb *db, uint64_t time) {
+        if (db->rolling && time <= db->rolling->end)
+                history_rolling_drop(db);
+}
+
+static int begin_slot(HistoryDb *db, HistoryGrain grain, uint64_t end) {
         uint64_t begin = end - history_grain_sec[grain];
         bool raw_whole = begin >= db->kept_from[HISTORY_RAW],
              by_5min = !raw_whole && grain == HISTORY_1H && begin >= db->kept_from[HISTORY_5MIN];
-        _cleanup_(groups_deinit) Map groups = MAP_INIT;
-        int r = gather(db, of, by_5min ? HISTORY_5MIN : HISTORY_RAW, begin, end, &groups);
-        size_t i = 0;
-        Group *g;
+        Rolling *r = calloc(1, sizeof(*r));
 
-        while (r == 0 && (g = map_next(&groups, &i))) {
-                sqlite3_stmt *s = db->put[of][grain][!raw_whole && !by_5min];
+        if (!r)
+                return -ENOMEM;
+        *r = (Rolling){ .grain = grain,
+                        .source = by_5min ? HISTORY_5MIN : HISTORY_RAW,
+                        .begin = begin,
+                        .end = end,
+                        .add = !raw_whole && !by_5min,
+                        .at = begin,
+                        .subject = INT64_MAX };
+        db->rolling = r;
+        return 0;
+}
+
+/* Up to *rows more; what is left of them is how many more may be. *ret_all: there are no more. */
+static int gather(HistoryDb *db, Rolling *to, uint32_t *rows, bool *ret_all) {
+        const char *of = history_of_name[to->of];
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        _cleanup_buf_ Buf sql = BUF_INIT;
+        uint32_t n = 0;
+        int r, k;
+
+        buf_puts(&sql, "SELECT ");
+        history_row_columns(to->of, to->source, &sql);
+        buf_printf(&sql, " FROM %s_%s WHERE (time, %s) > (?1, ?2) AND time <= ?3 ORDER BY time, %s LIMIT ?4",
+                   of, history_grain_name[to->source], of, of);
+        r = history_db_prepare(db, buf_str(&sql), &s, "roll up");
+        if (r != 0)
+                return r;
+        history_bind(s, 1, to->at);
+        (void)sqlite3_bind_int64(s, 2, to->subject);
+        history_bind(s, 3, to->end);
+        (void)sqlite3_bind_int64(s, 4, *rows);
+        while ((k = sqlite3_step(s)) == SQLITE_ROW) {
+                Group *g = group_get(&to->groups[to->of], sqlite3_column_int64(s, 1));
                 UsageRow row;
 
-                rollup_finish(&g->rollup, end, &row);
-                history_row_bind(s, grain, g->subject, &row);
+                (void)history_row_read(s, 2, to->source, &row);
+                if (!g || rollup_add(&g->rollup, &row) < 0)
+                        return -ENOMEM;
+                to->at = history_column(s, 0);
+                to->subject = sqlite3_column_int64(s, 1);
+                n++;
+        }
+        *ret_all = n < *rows;
+        *rows -= n;
+        return history_db_result(db, k, "roll up");
+}
+
+static int write_groups(HistoryDb *db, Rolling *from, HistoryOf of) {
+        size_t i = 0;
+        int r = 0;
+        Group *g;
+
+        while (r == 0 && (g = map_next(&from->groups[of], &i))) {
+                sqlite3_stmt *s = db->put[of][from->grain][from->add];
+                UsageRow row;
+
+                rollup_finish(&g->rollup, from->end, &row);
+                history_row_bind(s, from->grain, g->subject, &row);
                 r = history_db_run(db, s, "add a row");
         }
+        return r;
+}
+
+static int rollback(HistoryDb *db, int r) {
+        (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+        if (r > 0)
+                history_db_count_failure(db);
+        return r;
+}
+
+static int write_slot(HistoryDb *db) {
+        Rolling *rolling = db->rolling;
+        int r = history_db_exec(db, "BEGIN IMMEDIATE", "begin");
+
+        if (r != 0)
+                return r;
+        for (int of = 0; of < _HISTORY_OF_MAX && r == 0; of++)
+                r = write_groups(db, rolling, (HistoryOf)of);
+        if (r == 0)
+                r = history_meta_put(db, rolling->grain == HISTORY_5MIN ? "rolled_5min" : "rolled_1h",
+                                     rolling->end);
+        if (r == 0)
+                r = history_db_exec(db, "COMMIT", "commit");
+        if (r != 0)
+                return rollback(db, r);
+        db->rolled[rolling->grain] = rolling->end;
+        return 0;
+}
+
+/* Goes on with the slot under way. *rows 0 afterwards: it may not be done yet. */
+static int go_on(HistoryDb *db, uint32_t *rows) {
+        Rolling *rolling = db->rolling;
+        bool all = true;
+        int r = 0;
+
+        while (r == 0 && *rows > 0 && all && rolling->of < _HISTORY_OF_MAX) {
+                r = gather(db, rolling, rows, &all);
+                if (r != 0 || !all)
+                        break;
+                rolling->of++;
+                rolling->at = rolling->begin;
+                rolling->subject = INT64_MAX;
+        }
+        if (r == 0 && rolling->of < _HISTORY_OF_MAX)
+                return 0;
+        if (r == 0)
+                r = write_slot(db);
+        history_rolling_drop(db);
         return r;
 }
 
@@ -131,30 +235,6 @@ static int next_slot(HistoryDb *db, HistoryGrain grain, uint64_t *ret) {
         return 0;
 }
 
-static int rollback(HistoryDb *db, int r) {
-        (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
-        if (r > 0)
-                history_db_count_failure(db);
-        return r;
-}
-
-static int roll_slot(HistoryDb *db, HistoryGrain grain, uint64_t end) {
-        int r = history_db_exec(db, "BEGIN IMMEDIATE", "begin");
-
-        if (r != 0)
-                return r;
-        for (int of = 0; of < _HISTORY_OF_MAX && r == 0; of++)
-                r = roll_slot_of(db, (HistoryOf)of, grain, end);
-        if (r == 0)
-                r = history_meta_put(db, grain == HISTORY_5MIN ? "rolled_5min" : "rolled_1h", end);
-        if (r == 0)
-                r = history_db_exec(db, "COMMIT", "commit");
-        if (r != 0)
-                return rollback(db, r);
-        db->rolled[grain] = end;
-        return 0;
-}
-
 /* The end of the next slot that can be made; 0: none yet. An hour waits for its five minutes. */
 static int next_complete(HistoryDb *db, HistoryGrain grain, uint64_t now, uint64_t *ret) {
         uint64_t end, finer = 0;
@@ -167,20 +247,38 @@ static int next_complete(HistoryDb *db, HistoryGrain grain, uint64_t now, uint64
         return r;
 }
 
-static int roll(HistoryDb *db, HistoryGrain grain, uint64_t now) {
+static int roll(HistoryDb *db, HistoryGrain grain, uint64_t now, uint32_t *rows) {
         for (int i = 0; i < (grain == HISTORY_5MIN ? SLOTS_MAX : 1); i++) {
                 uint64_t end;
-                int r = next_complete(db, grain, now, &end);
+                int r = 0;
 
-                if (r != 0 || end == 0)
-                        return r;
-                r = roll_slot(db, grain, end);
-                if (r != 0)
+                if (!db->rolling) {
+                        r = next_complete(db, grain, now, &end);
+                        if (r != 0 || end == 0)
+                                return r;
+                        r = begin_slot(db, grain, end);
+                }
+                if (r == 0)
+                        r = go_on(db, rows);
+                db->wants_more = r == 0;
+                if (r != 0 || db->rolling)
                         return r;
                 if (grain == HISTORY_1H)
                         (void)malloc_trim(0); /* it was a lot for a moment */
         }
         return 0;
+}
+
+/* One slot at a time is under way: that is gone on with first. */
+static int roll_all(HistoryDb *db, uint64_t now) {
+        uint32_t rows = ROWS_MAX;
+        int r = 0;
+
+        if (!db->rolling || db->rolling->grain == HISTORY_5MIN)
+                r = roll(db, HISTORY_5MIN, now, &rows);
+        if (r == 0 && rows > 0 && (!db->rolling || db->rolling->grain == HISTORY_1H))
+                r = roll(db, HISTORY_1H, now, &rows);
+        return r;
 }
 
 /* ---- giving up ---- */
@@ -299,37 +397,38 @@ static int is_large(HistoryDb *db, bool *ret) {
         return r;
 }
 
-static int squeeze(HistoryDb *db, uint64_t now) {
-        for (int i = 0; i < SQUEEZES_MAX; i++) {
-                bool large, any = false;
-                int r = is_large(db, &large);
+/* *ret_large: it still is, and something was given up. */
+static int squeeze(HistoryDb *db, uint64_t now, bool *ret_large) {
+        bool any = false;
+        int r = is_large(db, ret_large);
 
-                if (r != 0 || !large)
-                        return r;
-                r = squeeze_rows(db, HISTORY_RAW, &any);
-                if (r == 0 && !any)
-                        r = squeeze_events(db, now, &any);
-                if (r == 0 && !any)
-                        r = squeeze_rows(db, HISTORY_5MIN, &any);
-                if (r == 0 && !any)
-                        r = squeeze_rows(db, HISTORY_1H, &any);
-                if (r != 0 || !any)
-                        return r;
-        }
-        return 0;
+        if (r != 0 || !*ret_large)
+                return r;
+        r = squeeze_rows(db, HISTORY_RAW, &any);
+        if (r == 0 && !any)
+                r = squeeze_events(db, now, &any);
+        if (r == 0 && !any)
+                r = squeeze_rows(db, HISTORY_5MIN, &any);
+        if (r == 0 && !any)
+                r = squeeze_rows(db, HISTORY_1H, &any);
+        *ret_large = r == 0 && any;
+        return r;
 }
 
 int history_db_maintain(HistoryDb *db, uint64_t now, bool may_forget) {
+        bool large = false;
         int r;
 
+        db->wants_more = false;
         if (!db->sqlite || db->in_transaction || db->status.state > HISTORY_DB_FULL)
                 return db->status.state;
-        r = squeeze(db, now); /* first: what follows needs the room */
+        r = squeeze(db, now, &large); /* first: what follows needs the room */
         if (r == 0)
-                r = roll(db, HISTORY_5MIN, now);
-        if (r == 0)
-                r = roll(db, HISTORY_1H, now);
-        if (r == 0 && may_forget)
+                r = roll_all(db, now);
+        if (r == 0 && may_forget && !db->rolling)
                 r = forget(db, now);
+        db->wants_more = r == 0 && (db->wants_more || large);
         return r;
 }
+
+bool history_db_wants_more(const HistoryDb *db) { return db->wants_more; }

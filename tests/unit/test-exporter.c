@@ -16,6 +16,8 @@
 #include "exporter.h"
 #include "fdio.h"
 #include "jsonget.h"
+#include "openapi.h"
+#include "../schema.h"
 
 #define T0 (UINT64_C(1700006400) * USEC_PER_SEC)
 #define SEC USEC_PER_SEC
@@ -392,6 +394,16 @@ static const char *one_parameter(const void *user, const char *name) {
         return strncmp(text, name, n) == 0 && text[n] == '=' ? text + n + 1 : NULL;
 }
 
+#define LONG "0123456789012345678901234567890123456789012345678901234567890123"
+
+/* As a thread would, with a reader of its own. */
+static void answer_now(const HistoryQuestion *q, HttpAnswer *a) {
+        _cleanup_(cleanup_history_db_free) HistoryDb *reader = NULL;
+
+        assert_int_equal(history_db_new_reader(path, &reader), 0);
+        query_answer(reader, q, NULL, NULL, a);
+}
+
 static void test_api(void **state) {
         static const struct {
                 const char *what, *parameter;
@@ -401,6 +413,9 @@ static void test_api(void **state) {
                 { "status", NULL, 200, "\"guard_up\":false" },
                 { "usage", NULL, 200, "\"name\":\"web\"" },
                 { "usage", "by=tenant", 200, "\"tenants\":[]" },
+                { "openapi.json", NULL, 200, "\"openapi\":\"3.1.0\"" },
+                { "events", "container=web", 200, "\"events\":[]" },
+                { "events", "tenant=" LONG LONG LONG LONG, 400, "tenant: expected a name of less" },
                 { "usage", "by=all", 400, "expected tenant or container" },
                 { "usage", "since=30d", 200, "\"cpu_permyriad\":{\"min\"" },
                 { "usage", "since=-1", 400, "expected a time span" },
@@ -428,10 +443,12 @@ static void test_api(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 Pages p = { .config = &config, .db = b.db, .collect = b.collect };
                 HttpAnswer a = { .status = 200 };
+                HistoryQuestion q;
                 json_t *j;
 
-                pages_api(&p, rows[i].what, rows[i].parameter ? one_parameter : no_parameter,
-                          rows[i].parameter, &a, b.now);
+                if (pages_api(&p, rows[i].what, rows[i].parameter ? one_parameter : no_parameter,
+                              rows[i].parameter, &a, b.now, &q))
+                        answer_now(&q, &a);
                 j = json_loadb(buf_str(&a.body), a.body.len, 0, NULL);
                 if (a.status != rows[i].status || !strstr(buf_str(&a.body), rows[i].has) || !j)
                         fail_msg("%s %s: %u %s", rows[i].what, rows[i].parameter, a.status, buf_str(&a.body));
@@ -440,6 +457,225 @@ static void test_api(void **state) {
         }
         bed_end(&b);
 }
+
+/* ---- the description ---- */
+
+static int ask_now(void *user, const HttpRequest *r, const HistoryQuestion *q) {
+        (void)r;
+        answer_now(q, user);
+        return 0;
+}
+
+static void request(Pages *p, const char *what, const HttpParameter *parameters, size_t n, HttpAnswer *a,
+                    uint64_t now) {
+        HttpRequest r = { .kind = HTTP_UNIX, .path = what, .n_parameters = n };
+
+        for (size_t i = 0; i < n; i++)
+                r.parameters[i] = parameters[i];
+        *a = (HttpAnswer){ .status = 200, .type = "" };
+        p->ask = ask_now;
+        p->ask_user = a;
+        pages_answer(p, &r, a, now);
+}
+
+static unsigned status_of(Pages *p, const char *what, const HttpParameter *parameters, size_t n,
+                          uint64_t now) {
+        HttpAnswer a;
+
+        request(p, what, parameters, n, &a, now);
+        buf_deinit(&a.body);
+        return a.status;
+}
+
+/* One that the schema of a parameter allows. */
+static const char *example(const json_t *parameter) {
+        const json_t *schema = json_object_get(parameter, "schema"),
+                     *word = json_array_get(json_object_get(schema, "enum"), 0);
+
+        return word                                            ? json_string_value(word)
+               : STR_EQ(json_text(schema, "type"), "integer")  ? "1"
+               : STR_EQ(json_text(parameter, "name"), "since") ? "1h"
+                                                               : "x";
+}
+
+static bool is_described(const json_t *parameters, const char *name) {
+        const json_t *o;
+        size_t i;
+
+        json_array_foreach(parameters, i, o) if (STR_EQ(json_text(o, "name"), name)) return true;
+        return false;
+}
+
+/* Every path that is served is described, and no other; its parameters are taken, and no others, and none twice. */
+static void test_described(void **state) {
+        static const char *const all[] = { "since",    "by",  "tenant",   "container",
+                                           "incident", "max", "nonsense", "" };
+        char label[] = "tenant";
+        Config config = { .tenant_label = label, .containers = true };
+        json_t *document = json_loadb(openapi_text, openapi_len, 0, NULL), *paths, *o;
+        HttpAnswer index;
+        size_t listed = 1; /* "/" does not list itself */
+        const char *what;
+        Bed b;
+
+        (void)state;
+        assert_non_null(document);
+        paths = json_object_get(document, "paths");
+        bed_begin(&b, path);
+        fetch(&b);
+        {
+                Pages p = { .config = &config, .db = b.db, .collect = b.collect };
+
+                buf_puts(&p.tenants_text, "{\"tenants\":[]}");
+                buf_puts(&p.containers_text, "{\"containers\":[]}");
+                request(&p, "/", NULL, 0, &index, b.now);
+                for (const char *line = buf_str(&index.body); *line; line = strchr(line, '\n') + 1) {
+                        _cleanup_free_ char *one = strndup(line, strcspn(line, "?\n"));
+
+                        if (!json_object_get(paths, one))
+                                fail_msg("%s is not described", one);
+                        listed++;
+                }
+                assert_int_equal(json_object_size(paths), listed);
+                buf_deinit(&index.body);
+                json_object_foreach(paths, what, o) {
+                        const json_t *parameters = json_object_get(json_object_get(o, "get"), "parameters"),
+                                     *one;
+                        HttpParameter every[HTTP_PARAMETERS_MAX], twice[2];
+                        size_t n = 0, i;
+
+                        json_array_foreach(parameters, i, one) {
+                                every[n++] = (HttpParameter){ json_text(one, "name"), example(one) };
+                                twice[0] = twice[1] = every[n - 1];
+                                assert_int_equal(status_of(&p, what, twice, 1, b.now), 200);
+                                assert_int_equal(status_of(&p, what, twice, 2, b.now), 400);
+                        }
+                        if (status_of(&p, what, every, n, b.now) != 200)
+                                fail_msg("%s with all of its parameters", what);
+                        for (i = 0; i < ARRAY_SIZE(all); i++) {
+                                const HttpParameter other = { all[i], "1" };
+
+                                if (!is_described(parameters, all[i]) &&
+                                    status_of(&p, what, &other, 1, b.now) != 400)
+                                        fail_msg("%s takes %s", what, all[i]);
+                        }
+                }
+                buf_deinit(&p.tenants_text);
+                buf_deinit(&p.containers_text);
+                assert_int_equal(status_of(&p, "/api/v1/nothing", NULL, 0, b.now), 404);
+        }
+        json_decref(document);
+        bed_end(&b);
+}
+
+/* What the exporter makes itself is as described; what the guard makes is looked at in a scenario, where there is one. */
+static void test_conforms(void **state) {
+        static const char *const whats[] = { "status", "usage", "events", "incidents" };
+        char label[] = "tenant";
+        Config config = { .tenant_label = label, .containers = true };
+        json_t *document = json_loadb(openapi_text, openapi_len, 0, NULL), *usage, *words;
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        run_for(&b, 60);
+        fetch(&b);
+        for (uint64_t i = 1; i < 4; i++) {
+                usage = usage_of(5, 1000 * i);
+                b.now += 10 * SEC;
+                assert_int_equal(collect_usage(b.collect, usage, b.now), 0);
+                json_decref(usage);
+        }
+        words = json_pack("[{s:i, s:I, s:s, s:s}]", "id", 3, "time", (json_int_t)b.now - 5, "kind", "found",
+                          "text", "it was found");
+        assert_int_equal(collect_events(b.collect, words), 0);
+        json_decref(words);
+        for (size_t i = 0; i < ARRAY_SIZE(whats); i++) {
+                Pages p = { .config = &config, .db = b.db, .collect = b.collect };
+                _cleanup_buf_ Buf wrong = BUF_INIT;
+                char what[64];
+                HttpAnswer a;
+                json_t *j;
+
+                (void)snprintf(what, sizeof(what), "/api/v1/%s", whats[i]);
+                request(&p, what, NULL, 0, &a, b.now);
+                assert_int_equal(a.status, 200);
+                j = json_loadb(buf_str(&a.body), a.body.len, 0, NULL);
+                assert_non_null(j);
+                schema_check(document, schema_of_path(document, what), j, whats[i], &wrong);
+                if (wrong.len > 0)
+                        fail_msg("%s%s", buf_str(&wrong), buf_str(&a.body));
+                if (i == 1)
+                        assert_true(json_array_size(json_object_get(j, "tenants")) > 0 &&
+                                    json_array_size(json_object_get(j, "containers")) > 0);
+                if (i == 2) { /* and one that is not as described is found out */
+                        (void)json_object_set_new(json_array_get(json_object_get(j, "events"), 0), "id",
+                                                  json_string("3"));
+                        (void)json_object_set_new(j, "more", json_true());
+                        schema_check(document, schema_of_path(document, what), j, whats[i], &wrong);
+                        assert_non_null(
+                                strstr(buf_str(&wrong), "events.events[0].id: \"3\" is of another type"));
+                        assert_non_null(strstr(buf_str(&wrong), "events.more: not described"));
+                }
+                json_decref(j);
+                buf_deinit(&a.body);
+        }
+        json_decref(document);
+        bed_end(&b);
+}
+
+/* ---- threads ---- */
+
+static size_t n_answers, n_refused;
+
+static void count_answer(void *user, void *cookie, HttpAnswer *a) {
+        (void)user;
+        assert_ptr_equal(cookie, &n_answers);
+        n_answers++;
+        n_refused += a->status != 200;
+}
+
+/* As many at once as may wait, and no more; each is answered once, also when all ends before its turn. */
+static void test_queries(void **state) {
+        char label[] = "tenant";
+        Config config = { .tenant_label = label, .containers = true };
+        const QueriesOptions o = { .path = path, .answered = count_answer };
+        HistoryQuestion q;
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        run_for(&b, 60);
+        fetch(&b);
+        for (int how = 0; how < 2; how++) {
+                Pages p = { .config = &config, .db = b.db, .collect = b.collect };
+                HttpAnswer a = { .status = 200 };
+                Queries *queries = NULL;
+                size_t added = 0;
+
+                n_answers = n_refused = 0;
+                assert_int_equal(queries_new(&o, &queries), 0);
+                assert_true(pages_api(&p, "usage", no_parameter, NULL, &a, b.now, &q));
+                for (int i = 0; i < 1000; i++) {
+                        int r = queries_add(queries, &q, &n_answers);
+
+                        assert_true(r == 0 || r == -EBUSY);
+                        added += r == 0;
+                }
+                assert_true(added >= QUERIES_WAITING);
+                for (int i = 0; how == 0 && n_answers < added && i < 6000; i++) {
+                        queries_collect(queries);
+                        (void)usleep(10000);
+                }
+                queries_free(queries);
+                assert_int_equal(n_answers, added);
+                if (how == 0)
+                        assert_int_equal(n_refused, 0);
+        }
+        bed_end(&b);
+}
+
+/* ---- the page ---- */
 
 static json_t *full_status(void) {
         const MetricOfStatus *rows;
@@ -577,9 +813,9 @@ static void test_cadvisor_found(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_teardown(f, clear)
         const struct CMUnitTest tests[] = {
-                TEST(test_settings), TEST(test_wants),          TEST(test_stream),
-                TEST(test_no_file),  TEST(test_hostile_stream), TEST(test_tenants),
-                TEST(test_api),      TEST(test_page),           TEST(test_cadvisor_found),
+                TEST(test_settings),       TEST(test_wants),     TEST(test_stream),   TEST(test_no_file),
+                TEST(test_hostile_stream), TEST(test_tenants),   TEST(test_api),      TEST(test_page),
+                TEST(test_cadvisor_found), TEST(test_described), TEST(test_conforms), TEST(test_queries),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

@@ -251,19 +251,32 @@ static void test_words(void **state) {
         (void)history_db_put_policy(db, T0 + 1, "one");
         (void)history_db_put_policy(db, T0 + 2, "two");
         assert_int_equal(history_db_commit(db), 0);
-        assert_int_equal(history_db_events(db, 0, UINT64_MAX, NULL, 0, 2, found_text, &f), 0);
+        assert_int_equal(history_db_words(db, HISTORY_EVENTS, &(HistoryChoice){ .to = UINT64_MAX, .max = 2 },
+                                          found_text, &f),
+                         0);
         assert_string_equal(f.text, "{\"id\":4};{\"id\":5};");
         f = (Found){};
-        assert_int_equal(history_db_events(db, 0, UINT64_MAX, "acme", 0, 10, found_text, &f), 0);
+        assert_int_equal(history_db_words(db, HISTORY_EVENTS,
+                                          &(HistoryChoice){ .to = UINT64_MAX, .tenant = "acme", .max = 10 },
+                                          found_text, &f),
+                         0);
         assert_string_equal(f.text, "{\"id\":1};{\"id\":3};{\"id\":5};");
         f = (Found){};
-        assert_int_equal(history_db_events(db, 0, T0 + 4, NULL, 4, 10, found_text, &f), 0);
+        assert_int_equal(history_db_words(db, HISTORY_EVENTS,
+                                          &(HistoryChoice){ .to = T0 + 4, .incident = 4, .max = 10 },
+                                          found_text, &f),
+                         0);
         assert_string_equal(f.text, "{\"id\":4};");
         f = (Found){};
-        assert_int_equal(history_db_incidents(db, 0, UINT64_MAX, NULL, 0, 10, found_text, &f), 0);
+        assert_int_equal(history_db_words(db, HISTORY_INCIDENTS,
+                                          &(HistoryChoice){ .to = UINT64_MAX, .max = 10 }, found_text, &f),
+                         0);
         assert_string_equal(f.text, "other;closed;");
         f = (Found){};
-        assert_int_equal(history_db_incidents(db, T0 + 55, UINT64_MAX, NULL, 0, 10, found_text, &f), 0);
+        assert_int_equal(history_db_words(db, HISTORY_INCIDENTS,
+                                          &(HistoryChoice){ .from = T0 + 55, .to = UINT64_MAX, .max = 10 },
+                                          found_text, &f),
+                         0);
         assert_string_equal(f.text, "other;");
         assert_int_equal(ask("SELECT COUNT(*) FROM policies"), 2);
 }
@@ -287,6 +300,16 @@ static void test_totals(void **state) {
 }
 
 /* ---- grains ---- */
+
+/* All that can be done now. */
+static int maintain(HistoryDb *db, uint64_t now) {
+        int r;
+
+        do
+                r = history_db_maintain(db, now, true);
+        while (r == 0 && history_db_wants_more(db));
+        return r;
+}
 
 /* Property: whatever the span, the sum is that of the raw rows in it, as far as the span has whole slots; also when rolling up was
  * interrupted and begun again, and some rows came late. */
@@ -338,6 +361,106 @@ static void test_rollup(void **state) {
                 assert_int_equal(usage(db, HISTORY_OF_CGROUP, T0 + a * 10, T0 + b * 10).cpu, sum);
         }
         history_db_free(db);
+}
+
+/* More rows than are gathered at a time: in pieces, with rows of the next slot, a late one and another opening between them. */
+static void test_pieces(void **state) {
+        HistoryDb *db = make(256 << 20);
+        uint64_t sum = 0, calls = 0;
+
+        (void)state;
+        for (uint64_t i = 1; i <= 360; i++) {
+                assert_int_equal(history_db_begin(db), 0);
+                for (uint64_t c = 1; c <= 50; c++) {
+                        UsageRow row = row_at(T0 + i * 10, 1 + draw(100000), 4096);
+                        HistoryCgroup who = cgroup(c);
+                        int64_t id;
+
+                        sum += row.counters[BOOK_CPU_USEC];
+                        assert_int_equal(history_db_cgroup(db, &who, &id), 0);
+                        assert_int_equal(history_db_put(db, HISTORY_OF_CGROUP, id, &row), 0);
+                }
+                assert_int_equal(history_db_commit(db), 0);
+        }
+        do {
+                assert_int_equal(history_db_maintain(db, T0 + HOUR + 120, false), 0);
+                calls++;
+                if (calls == 2) { /* late: in the slot that is being made, or was */
+                        assert_int_equal(put_at(db, T0 + 20, 7), 0);
+                        sum += 7;
+                }
+                if (calls == 4) {
+                        db = history_db_free(db);
+                        db = make(256 << 20);
+                        assert_int_equal(put_at(db, T0 + HOUR + 10, 1), 0);
+                }
+                if (calls > 5)
+                        assert_int_equal(put_at(db, T0 + HOUR + 10, 1), 0);
+        } while (calls == 4 || history_db_wants_more(db)); /* one that was just opened knows of nothing yet */
+        assert_true(calls > 8);
+        assert_int_equal(ask("SELECT SUM(cpu_usec) FROM cgroup_5min"), sum);
+        assert_int_equal(ask("SELECT SUM(cpu_usec) FROM cgroup_1h"), sum);
+        assert_true(ask("SELECT COUNT(*) FROM cgroup_1h") >= 50);
+        history_db_free(db);
+}
+
+/* ---- readers ---- */
+
+static bool at_once(void *user) {
+        (*(unsigned *)user)++;
+        return true;
+}
+
+/* Beside the writer, and in the middle of its transaction: what was committed; as it was when reading began. */
+static void test_reader(void **state) {
+        _cleanup_(cleanup_history_db_free) HistoryDb *db = NULL, *reader = NULL;
+        UsageRow row = row_at(T0 + 20, 5, 4096);
+        unsigned asked = 0;
+        int64_t id;
+
+        (void)state;
+        assert_int_equal(history_db_new_reader(path, &reader), 0);
+        assert_int_equal(history_db_read_begin(reader), HISTORY_DB_READ_ONLY); /* there is none yet */
+        db = make(64 << 20);
+        assert_int_equal(put_at(db, T0 + 10, 100), 0);
+        assert_int_equal(history_db_read_begin(reader), 0);
+        assert_int_equal(usage(reader, HISTORY_OF_CGROUP, T0, T0 + 100).cpu, 100);
+        assert_int_equal(put_at(db, T0 + 20, 11), 0);
+        assert_int_equal(usage(reader, HISTORY_OF_CGROUP, T0, T0 + 100).cpu, 100);
+        history_db_read_end(reader);
+        assert_int_equal(history_db_begin(db), 0);
+        assert_int_equal(history_db_tenant(db, "acme", &id), 0);
+        assert_int_equal(history_db_put(db, HISTORY_OF_TENANT, id, &row), 0);
+        assert_int_equal(history_db_read_begin(reader), 0);
+        assert_int_equal(usage(reader, HISTORY_OF_CGROUP, T0, T0 + 100).cpu, 111);
+        assert_int_equal(usage(reader, HISTORY_OF_TENANT, T0, T0 + 100).n, 0);
+        history_db_read_end(reader);
+        assert_int_equal(history_db_commit(db), 0);
+
+        /* One that is stopped says so, and nothing worse: the next one reads. */
+        assert_int_equal(history_db_begin(db), 0);
+        for (uint64_t i = 0; i < 30000; i++)
+                (void)history_db_put_event(db, T0 + i, i, "found", "acme", NULL, 0, "{}");
+        assert_int_equal(history_db_commit(db), 0);
+        history_db_set_stop(reader, at_once, &asked);
+        {
+                Found f = {};
+                int r = history_db_read_begin(reader);
+
+                if (r == 0) {
+                        r = history_db_words(
+                                reader, HISTORY_EVENTS,
+                                &(HistoryChoice){ .to = UINT64_MAX, .tenant = "nobody", .max = 10 },
+                                found_text, &f);
+                        history_db_read_end(reader);
+                }
+                assert_int_equal(r, HISTORY_DB_STOPPED);
+                assert_true(asked > 0);
+        }
+        history_db_set_stop(reader, NULL, NULL);
+        assert_int_equal(history_db_read_begin(reader), 0);
+        assert_int_equal(usage(reader, HISTORY_OF_TENANT, T0, T0 + 100).cpu, 5);
+        history_db_read_end(reader);
 }
 
 /* A late row for a slot that was rolled up is in it afterwards, whether its raw rows are still there or not. */
@@ -434,8 +557,7 @@ static void test_many_events(void **state) {
                                                    NULL, 0, text);
                 assert_int_equal(history_db_commit(db), 0);
                 assert_int_equal(put_at(db, T0 + day * DAY + 10, 1), 0);
-                for (int i = 0; i < 3; i++)
-                        assert_int_equal(history_db_maintain(db, T0 + day * DAY + 2 * HOUR, true), 0);
+                assert_int_equal(maintain(db, T0 + day * DAY + 2 * HOUR), 0);
         }
         assert_true(ask("SELECT COUNT(*) FROM events") < 1900);
         assert_true(ask("SELECT COUNT(*) FROM events") >= 700);
@@ -660,12 +782,16 @@ static void test_last_rows(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_teardown(f, clear)
         const struct CMUnitTest tests[] = {
-                TEST(test_rows),           TEST(test_names),      TEST(test_words),
-                TEST(test_totals),         TEST(test_rollup),     TEST(test_late),
-                TEST(test_forget),         TEST(test_size),       TEST(test_many_events),
-                TEST(test_full),           TEST(test_locked),     TEST(test_damaged_at_start),
-                TEST(test_damaged_in_use), TEST(test_removed),    TEST(test_no_directory),
-                TEST(test_later),          TEST(test_new_fields), TEST(test_all_or_nothing),
+                TEST(test_rows),           TEST(test_names),
+                TEST(test_words),          TEST(test_totals),
+                TEST(test_rollup),         TEST(test_pieces),
+                TEST(test_reader),         TEST(test_late),
+                TEST(test_forget),         TEST(test_size),
+                TEST(test_many_events),    TEST(test_full),
+                TEST(test_locked),         TEST(test_damaged_at_start),
+                TEST(test_damaged_in_use), TEST(test_removed),
+                TEST(test_no_directory),   TEST(test_later),
+                TEST(test_new_fields),     TEST(test_all_or_nothing),
                 TEST(test_last_rows),
         };
 
