@@ -10,6 +10,8 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "bookmetrics.h"
@@ -675,6 +677,134 @@ static void test_queries(void **state) {
         bed_end(&b);
 }
 
+/* ---- who scrapes does not wait ---- */
+
+typedef struct Meanwhile {
+        Pages pages;
+        Queries *queries;
+        uint64_t now;
+} Meanwhile;
+
+static int gate[2]; /* a question is not answered before there is something to be read */
+
+static int answer_at_the_gate(HistoryDb *reader, const HistoryQuestion *q, HttpAnswer *a) {
+        char c;
+
+        (void)reader;
+        (void)q;
+        (void)!read(gate[0], &c, 1);
+        buf_puts(&a->body, "through");
+        return 0;
+}
+
+static int ask_at_the_gate(void *user, const HttpRequest *r, const HistoryQuestion *q) {
+        HistoryQuestion slow = *q;
+        Meanwhile *m = user;
+
+        slow.answer = answer_at_the_gate;
+        return queries_add(m->queries, &slow, http_request_defer(r));
+}
+
+static void handle_meanwhile(void *user, const HttpRequest *r, HttpAnswer *a) {
+        Meanwhile *m = user;
+
+        pages_answer(&m->pages, r, a, m->now);
+}
+
+static void answered_meanwhile(void *user, void *cookie, HttpAnswer *a) {
+        (void)user;
+        http_answer(cookie, a);
+}
+
+static HttpServer *serve_meanwhile(Meanwhile *m, struct sockaddr_un *ret) {
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        HttpOptions o = { .kind = HTTP_UNIX, .connections_max = 16, .handle = handle_meanwhile, .user = m };
+        HttpServer *s = NULL;
+
+        o.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_int_equal(bind(o.fd, (struct sockaddr *)&a, sizeof(a.sun_family)), 0); /* abstract */
+        assert_int_equal(getsockname(o.fd, (struct sockaddr *)ret, &(socklen_t){ sizeof(*ret) }), 0);
+        assert_int_equal(listen(o.fd, 16), 0);
+        assert_int_equal(http_server_new(&o, &s), 0);
+        return s;
+}
+
+static int dial_meanwhile(const struct sockaddr_un *a, const char *what) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        char text[128];
+
+        assert_int_equal(connect(fd, (const struct sockaddr *)a, sizeof(a->sun_family) + 6), 0);
+        (void)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", what);
+        assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
+        return fd;
+}
+
+/* What came so far; true: all of it, the connection has ended. */
+static bool turn(Meanwhile *m, HttpServer *s, int fd, Buf *out) {
+        char chunk[8192];
+        usec_t again;
+        ssize_t n;
+
+        queries_collect(m->queries);
+        http_server_run(s, USEC_PER_SEC, &again);
+        n = read(fd, chunk, sizeof(chunk));
+        if (n > 0)
+                buf_append(out, chunk, (size_t)n);
+        else if (n < 0)
+                (void)usleep(1000);
+        return n == 0;
+}
+
+/* As many questions as threads can have under way, none of which ends; a scrape is answered all the same. */
+static void test_meanwhile(void **state) {
+        char label[] = "tenant";
+        Config config = { .tenant_label = label, .containers = true };
+        const QueriesOptions o = { .path = path, .answered = answered_meanwhile };
+        int slow[QUERIES_AT_ONCE + 3];
+        struct sockaddr_un address;
+        Meanwhile m = {};
+        HttpServer *s;
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        run_for(&b, 60);
+        fetch(&b);
+        assert_int_equal(pipe(gate), 0);
+        m = (Meanwhile){ .now = b.now };
+        m.pages = (Pages){
+                .config = &config, .db = b.db, .collect = b.collect, .ask = ask_at_the_gate, .ask_user = &m
+        };
+        assert_int_equal(queries_new(&o, &m.queries), 0);
+        s = serve_meanwhile(&m, &address);
+        for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+                slow[i] = dial_meanwhile(&address, "/api/v1/usage");
+        for (int round = 0; round < 3; round++) {
+                int fd = dial_meanwhile(&address, "/metrics");
+                _cleanup_buf_ Buf out = BUF_INIT;
+
+                for (int i = 0; i < 20000 && !turn(&m, s, fd, &out); i++)
+                        ;
+                assert_non_null(strstr(buf_str(&out), "HTTP/1.1 200"));
+                assert_non_null(strstr(buf_str(&out), "container_threads{"));
+                (void)fd_close(fd);
+        }
+        assert_int_equal(write(gate[1], "12345", ARRAY_SIZE(slow)), ARRAY_SIZE(slow));
+        for (size_t k = 0; k < ARRAY_SIZE(slow); k++) {
+                _cleanup_buf_ Buf out = BUF_INIT;
+
+                for (int i = 0; i < 20000 && !turn(&m, s, slow[k], &out); i++)
+                        ;
+                assert_non_null(strstr(buf_str(&out), "\r\n\r\nthrough"));
+                (void)fd_close(slow[k]);
+        }
+        queries_free(m.queries);
+        http_server_free(s);
+        (void)fd_close(gate[0]);
+        (void)fd_close(gate[1]);
+        bed_end(&b);
+}
+
 /* ---- the page ---- */
 
 static json_t *full_status(void) {
@@ -816,6 +946,7 @@ int main(void) {
                 TEST(test_settings),       TEST(test_wants),     TEST(test_stream),   TEST(test_no_file),
                 TEST(test_hostile_stream), TEST(test_tenants),   TEST(test_api),      TEST(test_page),
                 TEST(test_cadvisor_found), TEST(test_described), TEST(test_conforms), TEST(test_queries),
+                TEST(test_meanwhile),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);
