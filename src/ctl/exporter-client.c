@@ -3,6 +3,9 @@
 /*
  * As little HTTP as it takes: one request of version 1.0, whose answer ends with the connection. The exporter is started by its
  * socket where an administrator has enabled that; where there is none, the sentence says how.
+ *
+ * Numbers of incidents begin anew with a guard that lost its own, so there may be several of one number: an incident's events are
+ * those that lie in its time, too.
  */
 
 #include <stdio.h>
@@ -18,6 +21,9 @@
 
 #define ANSWER_MAX (256U << 20)
 #define PATIENCE_SEC 30
+#define EVENTS_MAX 10000 /* that the exporter tells at once */
+#define INCIDENTS_OF_NAME 5
+#define SLACK (10 * USEC_PER_SEC) /* an event may be a moment before its incident, or after it */
 
 static int fail(Buf *error, int status, const char *text) {
         buf_clear(error);
@@ -110,4 +116,137 @@ int exporter_get(const char *socket_path, const char *path, json_t **ret, Buf *e
         if (r >= 0)
                 r = converse(fd, path, &answer);
         return r < 0 ? unreachable(error, r) : read_answer(&answer, ret, error);
+}
+
+void exporter_escape(Buf *b, const char *text) {
+        for (; *text; text++)
+                if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", *text))
+                        buf_putc(b, *text);
+                else
+                        buf_printf(b, "%%%02X", (unsigned char)*text);
+}
+
+/* ---- what the guard does not know any more ---- */
+
+static int get_array(const char *socket_path, const Buf *path, const char *key, json_t **ret, Buf *error) {
+        json_t *j = NULL;
+        int r = buf_error(path) < 0 ? STATUS_FAILED : exporter_get(socket_path, buf_str(path), &j, error);
+
+        if (r != STATUS_DONE)
+                return r;
+        *ret = json_incref(json_object_get(j, key));
+        json_decref(j);
+        return json_is_array(*ret) ? STATUS_DONE
+                                   : fail(error, STATUS_FAILED, "bailiff-exporter says nothing");
+}
+
+static int get_incidents(const char *socket_path, const char *parameter, const char *value, unsigned max,
+                         json_t **ret, Buf *error) {
+        _cleanup_buf_ Buf path = BUF_INIT;
+
+        buf_printf(&path, "/api/v1/incidents?since=10y&max=%u&%s=", max, parameter);
+        exporter_escape(&path, value);
+        return get_array(socket_path, &path, "incidents", ret, error);
+}
+
+static bool is_within(const json_t *incident, const json_t *event) {
+        uint64_t at = json_number(event, "time"), opened = json_number(incident, "opened"),
+                 closed = json_number(incident, "closed");
+
+        return at + SLACK >= opened && (closed == 0 || at <= closed + SLACK);
+}
+
+/* Of each incident its events, the oldest first as the whole is. */
+static int get_events_of(const char *socket_path, const json_t *incidents, json_t *to, Buf *error) {
+        for (size_t i = json_array_size(incidents); i-- > 0;) {
+                const json_t *incident = json_array_get(incidents, i);
+                _cleanup_buf_ Buf path = BUF_INIT;
+                json_t *events = NULL, *e;
+                size_t k;
+                int r;
+
+                buf_printf(&path, "/api/v1/events?since=10y&max=1000&incident=%llu",
+                           (unsigned long long)json_number(incident, "id"));
+                r = get_array(socket_path, &path, "events", &events, error);
+                json_array_foreach(events, k, e) if (is_within(incident, e))(void) json_array_append(to, e);
+                json_decref(events);
+                if (r != STATUS_DONE)
+                        return r;
+        }
+        return STATUS_DONE;
+}
+
+/* *ret_kind: what it is that was found. */
+static int find_incidents(const char *socket_path, const char *what, json_t **ret, const char **ret_kind,
+                          Buf *error) {
+        bool container = strncmp(what, "container:", 10) == 0, tenant = strncmp(what, "tenant:", 7) == 0;
+        const char *name = container ? what + 10 : tenant ? what + 7 : what;
+        int r;
+
+        if (*what == '#') {
+                *ret_kind = "incident";
+                return get_incidents(socket_path, "incident", what + 1, 1, ret, error);
+        }
+        if (!tenant) {
+                *ret_kind = "container";
+                r = get_incidents(socket_path, "container", name, INCIDENTS_OF_NAME, ret, error);
+                if (r != STATUS_DONE || container || json_array_size(*ret) > 0)
+                        return r;
+                json_decref(*ret);
+                *ret = NULL;
+        }
+        *ret_kind = "tenant";
+        return get_incidents(socket_path, "tenant", name, INCIDENTS_OF_NAME, ret, error);
+}
+
+static json_t *subject_of(const char *kind, const json_t *incident) {
+        bool tenant = STR_EQ(kind, "tenant");
+
+        return json_pack("{s:s, s:O?, s:O?, s:O?}", "kind", kind, "name",
+                         json_member(incident, tenant ? "tenant" : "container"), "tenant",
+                         json_member(incident, "tenant"), "cgroup",
+                         tenant ? NULL : json_member(incident, "cgroup"));
+}
+
+int exporter_get_why(const char *socket_path, const char *what, uint64_t now, json_t **ret, Buf *error) {
+        json_t *incidents = NULL, *events = json_array(), *why = NULL;
+        const char *kind = NULL;
+        int r = find_incidents(socket_path, what, &incidents, &kind, error);
+
+        if (r == STATUS_DONE && json_array_size(incidents) == 0)
+                r = fail(error, STATUS_FAILED, "bailiff-exporter keeps no incident of that name or number");
+        if (r == STATUS_DONE)
+                r = get_events_of(socket_path, incidents, events, error);
+        if (r == STATUS_DONE) {
+                why = json_pack("{s:I, s:s, s:o, s:[], s:O, s:O}", "time", (json_int_t)now, "what", what,
+                                "subject", subject_of(kind, json_array_get(incidents, 0)), "now", "incidents",
+                                incidents, "events", events);
+                if (!why)
+                        r = fail(error, STATUS_FAILED, "out of memory");
+        }
+        json_decref(incidents);
+        json_decref(events);
+        if (r == STATUS_DONE)
+                *ret = why;
+        return r;
+}
+
+int exporter_get_events(const char *socket_path, uint64_t since_usec, uint32_t max, json_t **ret,
+                        Buf *error) {
+        _cleanup_buf_ Buf path = BUF_INIT;
+
+        buf_printf(&path, "/api/v1/events?since=%llus&max=%u",
+                   (unsigned long long)MAX_OF(since_usec / USEC_PER_SEC, UINT64_C(1)),
+                   max > 0 ? MIN_OF(max, (uint32_t)EVENTS_MAX) : EVENTS_MAX);
+        return exporter_get(socket_path, buf_str(&path), ret, error);
+}
+
+void exporter_join_events(json_t *events, const json_t *kept) {
+        uint64_t oldest =
+                json_array_size(events) > 0 ? json_number(json_array_get(events, 0), "time") : UINT64_MAX;
+        size_t i, n = 0;
+        json_t *e;
+
+        json_array_foreach((json_t *)(uintptr_t)kept, i, e) if (json_number(e, "time") < oldest) n +=
+                json_array_insert(events, n, e) == 0;
 }

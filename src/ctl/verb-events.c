@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * `events`: what the guard did and saw, from its own memory (the journal keeps
- * more: journalctl -u bailiffd).
+ * `events`: what the guard did and saw, from its own memory; where that does not reach back far enough, with what the exporter keeps
+ * before it (the journal keeps more, too: journalctl -u bailiffd).
  *
  * Following asks for what came since the last id whenever the guard signals an
  * act (once a second at most, however many there are), and every few seconds without
@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "ctl.h"
+#include "exporter-client.h"
 #include "num.h"
 #include "screens.h"
 #include "value.h"
@@ -105,6 +106,34 @@ static int parse_lines(const Ctl *c, Range *r) {
         return STATUS_DONE;
 }
 
+static void tell(const Ctl *c, const char *text) {
+        if (!c->json)
+                (void)fprintf(stderr, "-- %s --\n", text);
+}
+
+/* What was before the guard's own memory. j NULL: it cannot be asked at all. */
+static int add_kept(const Ctl *c, const Range *r, json_t **j) {
+        const json_t *first = json_array_get(json_member(*j, "events"), 0);
+        _cleanup_buf_ Buf error = BUF_INIT;
+        uint64_t now = ctl_realtime();
+        json_t *kept = NULL;
+        int k;
+
+        if (r->from == 0 || c->host || (first && json_number(first, "time") <= r->from))
+                return STATUS_DONE;
+        k = exporter_get_events(EXPORTER_SOCKET, now - MIN_OF(now, r->from), r->max, &kept, &error);
+        if (k == STATUS_DONE && *j)
+                exporter_join_events(json_object_get(*j, "events"), json_member(kept, "events"));
+        else if (k == STATUS_DONE)
+                *j = json_incref(kept);
+        else if (*j)
+                tell(c, "the guard's own memory may not reach back so far, and bailiff-exporter, which keeps "
+                        "more, "
+                        "cannot be asked");
+        json_decref(kept);
+        return k;
+}
+
 /* Those of the range stay in j's array. */
 static void narrow(json_t *j, const Range *r) {
         json_t *events = json_object_get(j, "events");
@@ -165,11 +194,6 @@ static void wait_for_news(const Ctl *c, usec_t asked, bool lost) {
 
                 (void)nanosleep(&ts, NULL);
         }
-}
-
-static void tell(const Ctl *c, const char *text) {
-        if (!c->json)
-                (void)fprintf(stderr, "-- %s --\n", text);
 }
 
 static int follow(Ctl *c, uint64_t next) {
@@ -233,6 +257,12 @@ int verb_events(Ctl *c) {
                 json_decref(j);
                 return STATUS_DONE;
         }
+        /* It may be known without a guard, but not followed. */
+        if (r == STATUS_UNREACHABLE && range.from > 0 && !(c->given & OPTION_FOLLOW) &&
+            add_kept(c, &range, &j) == STATUS_DONE && j)
+                r = STATUS_DONE;
+        else if (r == STATUS_DONE)
+                (void)add_kept(c, &range, &j);
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
         narrow(j, &range);

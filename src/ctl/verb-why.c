@@ -12,7 +12,6 @@
 
 #include "ctl.h"
 #include "exporter-client.h"
-#include "num.h"
 #include "screens.h"
 #include "why-internal.h"
 
@@ -289,48 +288,12 @@ int screen_why(const json_t *why, const json_t *status, const char *for_tenant, 
         return 0;
 }
 
-/* ---- an incident of long ago ---- */
-
-/* As Why() answers for an incident (bus.h), out of what the exporter keeps. STATUS_DONE; else the guard's own answer holds. Not for one
- * tenant: what others must not see the guard leaves out, and it does not know this one any more. */
-static int get_kept(const char *number, json_t **ret) {
-        _cleanup_buf_ Buf incidents_path = BUF_INIT, events_path = BUF_INIT, error = BUF_INIT;
-        json_t *incidents = NULL, *events = NULL;
-        const json_t *first;
-        uint64_t id;
-        int r;
-
-        if (num_parse_u64(number, &id) < 0)
-                return STATUS_FAILED;
-        buf_printf(&incidents_path, "/api/v1/incidents?since=10y&max=1&incident=%llu",
-                   (unsigned long long)id);
-        buf_printf(&events_path, "/api/v1/events?since=10y&max=1000&incident=%llu", (unsigned long long)id);
-        r = exporter_get(EXPORTER_SOCKET, buf_str(&incidents_path), &incidents, &error);
-        if (r == STATUS_DONE)
-                r = exporter_get(EXPORTER_SOCKET, buf_str(&events_path), &events, &error);
-        first = json_array_get(json_member(incidents, "incidents"), 0);
-        if (r == STATUS_DONE && !first)
-                r = STATUS_FAILED;
-        if (r == STATUS_DONE)
-                *ret = json_pack("{s:I, s:s, s:{s:s, s:O?, s:O?, s:O?}, s:[], s:O, s:O}", "time",
-                                 (json_int_t)ctl_realtime(), "what", number, "subject", "kind", "incident",
-                                 "name", json_member(first, "container"), "tenant",
-                                 json_member(first, "tenant"), "cgroup", json_member(first, "cgroup"), "now",
-                                 "incidents", json_member(incidents, "incidents"), "events",
-                                 json_member(events, "events"));
-        if (r == STATUS_DONE && !*ret)
-                r = STATUS_FAILED;
-        json_decref(incidents);
-        json_decref(events);
-        return r;
-}
-
 /* ---- the verb ---- */
 
 int verb_why(Ctl *c) {
         const char *what = c->n_arguments > 0 ? c->arguments[0] : "",
                    *for_tenant = c->given & OPTION_FOR ? c->span : "";
-        _cleanup_buf_ Buf incident = BUF_INIT;
+        _cleanup_buf_ Buf incident = BUF_INIT, error = BUF_INIT;
         json_t *why = NULL, *status = NULL;
         int r;
 
@@ -341,8 +304,9 @@ int verb_why(Ctl *c) {
                 what = buf_str(&incident);
         }
         r = client_get_why(c->client, what, for_tenant, &why);
-        if (r != STATUS_DONE && r != STATUS_REFUSED && *what == '#' && !c->host && !*for_tenant &&
-            get_kept(what + 1, &why) == STATUS_DONE)
+        /* What it does not know any more the exporter may; but what a tenant must not see only the guard leaves out. */
+        if (r != STATUS_DONE && r != STATUS_REFUSED && *what && !c->host && !*for_tenant &&
+            exporter_get_why(EXPORTER_SOCKET, what, ctl_realtime(), &why, &error) == STATUS_DONE)
                 r = STATUS_DONE;
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);

@@ -20,8 +20,12 @@
 
 static char dir[] = "/tmp/test-exporter-client-XXXXXX", path[64];
 
-/* Answers one connection, and says with its status whether the request was the one that is expected. */
-static pid_t serve_once(const char *request, const char *answer) {
+typedef struct Exchange {
+        const char *request, *answer; /* request NULL: the last one was before */
+} Exchange;
+
+/* Answers connections, and says with its status whether the requests were those that are expected. */
+static pid_t serve_these(const Exchange *e) {
         struct sockaddr_un a = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         pid_t pid;
@@ -32,20 +36,38 @@ static pid_t serve_once(const char *request, const char *answer) {
         assert_int_equal(listen(fd, 1), 0);
         pid = fork();
         if (pid == 0) {
-                char got[512];
-                ssize_t n;
-                int c;
+                bool good = true;
 
                 (void)alarm(60); /* nobody asks: the test failed */
-                c = accept(fd, NULL, NULL);
-                n = read(c, got, sizeof(got) - 1);
+                for (; e->request; e++) {
+                        int c = accept(fd, NULL, NULL);
+                        char got[512];
+                        ssize_t n = read(c, got, sizeof(got) - 1);
 
-                got[n > 0 ? n : 0] = '\0';
-                (void)fd_write_all(c, answer, strlen(answer));
-                _exit(!STR_EQ(got, request));
+                        got[n > 0 ? n : 0] = '\0';
+                        if (!STR_EQ(got, e->request))
+                                (void)fprintf(stderr, "got %swanted %s", got, e->request);
+                        good &= STR_EQ(got, e->request);
+                        (void)fd_write_all(c, e->answer, strlen(e->answer));
+                        (void)close(c);
+                }
+                _exit(!good);
         }
         (void)close(fd);
         return pid;
+}
+
+static pid_t serve_once(const char *request, const char *answer) {
+        const Exchange e[] = { { request, answer }, {} };
+
+        return serve_these(e);
+}
+
+static void was_asked(pid_t pid) {
+        int status;
+
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
 }
 
 static void test_answers(void **state) {
@@ -83,6 +105,118 @@ static void test_answers(void **state) {
         }
 }
 
+#define ASKED(path) "GET /api/v1/" path " HTTP/1.0\r\nHost: localhost\r\n\r\n"
+#define OK "HTTP/1.0 200 OK\r\n\r\n"
+#define INCIDENT                                                                \
+        "{\"id\":7,\"opened\":50000000,\"closed\":90000000,\"container\":\"we " \
+        "b\",\"tenant\":\"acme\",\"cgroup\":\"/c\"}"
+
+/* As the guard answers; of events of the same number those of another guard's incident are left out. */
+static void test_why(void **state) {
+        static const char events[] = OK "{\"events\":[{\"id\":1,\"time\":1000000,\"incident\":7},"
+                                        "{\"id\":2,\"time\":60000000,\"incident\":7},"
+                                        "{\"id\":3,\"time\":900000000,\"incident\":7}]}";
+        static const char none[] = OK "{\"incidents\":[]}", one[] = OK "{\"incidents\":[" INCIDENT "]}";
+        static const struct {
+                const char *what;
+                Exchange exchanges[4];
+                const char *kind, *name; /* NULL: nothing is kept */
+        } rows[] = {
+                { "#7",
+                  { { ASKED("incidents?since=10y&max=1&incident=7"), one },
+                    { ASKED("events?since=10y&max=1000&incident=7"), events } },
+                  "incident",
+                  "we b" },
+                { "#9", { { ASKED("incidents?since=10y&max=1&incident=9"), none } }, NULL, NULL },
+                { "we b",
+                  { { ASKED("incidents?since=10y&max=5&container=we%20b"), one },
+                    { ASKED("events?since=10y&max=1000&incident=7"), events } },
+                  "container",
+                  "we b" },
+                { "acme",
+                  { { ASKED("incidents?since=10y&max=5&container=acme"), none },
+                    { ASKED("incidents?since=10y&max=5&tenant=acme"), one },
+                    { ASKED("events?since=10y&max=1000&incident=7"), events } },
+                  "tenant",
+                  "acme" },
+                { "tenant:acme",
+                  { { ASKED("incidents?since=10y&max=5&tenant=acme"), one },
+                    { ASKED("events?since=10y&max=1000&incident=7"), events } },
+                  "tenant",
+                  "acme" },
+                { "container:x&y",
+                  { { ASKED("incidents?since=10y&max=5&container=x%26y"), none } },
+                  NULL,
+                  NULL },
+                { "x",
+                  { { ASKED("incidents?since=10y&max=5&container=x"), OK "{\"incidents\":5}" } },
+                  NULL,
+                  NULL },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                pid_t pid = serve_these(rows[i].exchanges);
+                _cleanup_buf_ Buf error = BUF_INIT;
+                const json_t *subject, *list;
+                json_t *j = NULL;
+                int r = exporter_get_why(path, rows[i].what, 100, &j, &error);
+
+                was_asked(pid);
+                assert_int_equal(r, rows[i].kind ? STATUS_DONE : STATUS_FAILED);
+                assert_int_equal(j != NULL, rows[i].kind != NULL);
+                if (!rows[i].kind) {
+                        assert_true(error.len > 0);
+                        continue;
+                }
+                subject = json_object_get(j, "subject");
+                assert_string_equal(json_string_value(json_object_get(subject, "kind")), rows[i].kind);
+                assert_string_equal(json_string_value(json_object_get(subject, "name")), rows[i].name);
+                assert_string_equal(json_string_value(json_object_get(j, "what")), rows[i].what);
+                assert_int_equal(json_array_size(json_object_get(j, "incidents")), 1);
+                list = json_object_get(j, "events");
+                assert_int_equal(json_array_size(list), 1);
+                assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "id")), 2);
+                json_decref(j);
+        }
+}
+
+static void test_events(void **state) {
+        static const struct {
+                const char *events, *kept, *together;
+        } rows[] = {
+                { "[]", "[]", "[]" },
+                { "[]", "[{\"time\":1},{\"time\":2}]", "[{\"time\":1},{\"time\":2}]" },
+                { "[{\"time\":5}]", "[]", "[{\"time\":5}]" },
+                { "[{\"time\":5},{\"time\":6}]", "[{\"time\":3},{\"time\":4},{\"time\":5},{\"time\":6}]",
+                  "[{\"time\":3},{\"time\":4},{\"time\":5},{\"time\":6}]" },
+        };
+        _cleanup_buf_ Buf error = BUF_INIT;
+        json_t *j = NULL;
+        pid_t pid;
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *events = json_loads(rows[i].events, 0, NULL),
+                       *kept = json_loads(rows[i].kept, 0, NULL),
+                       *together = json_loads(rows[i].together, 0, NULL);
+
+                exporter_join_events(events, kept);
+                assert_true(json_equal(events, together));
+                json_decref(events);
+                json_decref(kept);
+                json_decref(together);
+        }
+        pid = serve_once(ASKED("events?since=604800s&max=10000"), OK "{\"events\":[]}");
+        assert_int_equal(exporter_get_events(path, 7 * 86400 * USEC_PER_SEC, 0, &j, &error), STATUS_DONE);
+        was_asked(pid);
+        json_decref(j);
+        pid = serve_once(ASKED("events?since=1s&max=20"), OK "{\"events\":[]}");
+        assert_int_equal(exporter_get_events(path, 5, 20, &j, &error), STATUS_DONE);
+        was_asked(pid);
+        json_decref(j);
+}
+
 static void test_nobody(void **state) {
         _cleanup_buf_ Buf error = BUF_INIT;
         json_t *j = NULL;
@@ -111,6 +245,8 @@ static int teardown(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_answers),
+                cmocka_unit_test(test_why),
+                cmocka_unit_test(test_events),
                 cmocka_unit_test(test_nobody),
         };
 
