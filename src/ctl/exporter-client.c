@@ -218,7 +218,7 @@ int exporter_get_why(const char *socket_path, const char *what, uint64_t now, js
         if (r == STATUS_DONE)
                 r = get_events_of(socket_path, incidents, events, error);
         if (r == STATUS_DONE) {
-                why = json_pack("{s:I, s:s, s:o, s:[], s:O, s:O}", "time", (json_int_t)now, "what", what,
+                why = json_pack("{s:I, s:s, s:o, s:n, s:O, s:O}", "time", (json_int_t)now, "what", what,
                                 "subject", subject_of(kind, json_array_get(incidents, 0)), "now", "incidents",
                                 incidents, "events", events);
                 if (!why)

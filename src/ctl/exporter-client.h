@@ -17,7 +17,7 @@ void exporter_escape(Buf *b, const char *text);
 /*
  * As Why() answers (bus.h) for what the guard does not know any more: "#N" the newest incident of that number, else a container's or a
  * tenant's last incidents ("container:NAME", "tenant:NAME", or a name of either). now: realtime µs. STATUS_DONE; STATUS_FAILED also
- * where nothing is kept of it.
+ * where nothing is kept of it. "now" is null: nobody knows.
  */
 int exporter_get_why(const char *socket_path, const char *what, uint64_t now, json_t **ret, Buf *error);
 /* {"events": [event...]}, the newest `max` (0: as many as it tells) since so long. */

@@ -276,7 +276,7 @@ int screen_why(const json_t *why, const json_t *status, const char *for_tenant, 
                 now_of(&p, o);
                 separate = true;
         }
-        if (!separate &&
+        if (!separate && list && !json_is_null(list) &&
             !(is(json_text(subject, "kind"), "event") || is(json_text(subject, "kind"), "incident"))) {
                 say_prose(v, "", STYLE_PLAIN, 0, STYLE_GOOD, "Nobody is hurt now, and nobody is held back.");
                 separate = true;

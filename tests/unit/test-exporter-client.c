@@ -173,6 +173,7 @@ static void test_why(void **state) {
                 assert_string_equal(json_string_value(json_object_get(subject, "kind")), rows[i].kind);
                 assert_string_equal(json_string_value(json_object_get(subject, "name")), rows[i].name);
                 assert_string_equal(json_string_value(json_object_get(j, "what")), rows[i].what);
+                assert_true(json_is_null(json_object_get(j, "now")));
                 assert_int_equal(json_array_size(json_object_get(j, "incidents")), 1);
                 list = json_object_get(j, "events");
                 assert_int_equal(json_array_size(list), 1);
