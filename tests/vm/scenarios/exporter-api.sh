@@ -36,9 +36,9 @@ wait_for 60 '[ "$(api status .exporter.guard_up)" = true ]' 'the exporter has a 
 
 go spin
 wait_for_act 120 ' would:throttle spin' 'spin would be throttled'
-wait_for 120 '[ "$(api "incidents?since=1h" ".incidents | length")" -gt 0 ]' 'the exporter knows the incident'
-wait_for 120 '[ "$(api "events?since=1h&container=spin.scope" "[.events[] | select(.judged)] | length")" -gt 0 ]' 'and its events'
-wait_for 180 '[ "$(metric "bailiff_tenant_would_acts_total\\{tenant=\"spin\",act=\"throttle\"")" -gt 0 ]' 'what would have been done is counted'
+wait_for 120 '[[ $(api "incidents?since=1h" ".incidents | length") -gt 0 ]]' 'the exporter knows the incident'
+wait_for 120 '[[ $(api "events?since=1h&container=spin.scope" "[.events[] | select(.judged)] | length") -gt 0 ]]' 'and its events'
+wait_for 180 '[[ $(metric "bailiff_tenant_would_acts_total\\{tenant=\"spin\",act=\"throttle\"") -gt 0 ]]' 'what would have been done is counted'
 rest spin
 
 # ---- ceilings
