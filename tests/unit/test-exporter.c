@@ -572,8 +572,8 @@ static void test_described(void **state) {
 
 /* What the exporter makes itself is as described; what the guard makes is looked at in a scenario, where there is one. */
 static void test_conforms(void **state) {
-        static const char *const whats[] = { "status", "usage", "events", "incidents" };
-        char label[] = "tenant";
+        static const char *const whats[] = { "status", "usage", "events", "incidents", "status" };
+        char label[] = "tenant", url[] = "http://127.0.0.1/";
         Config config = { .tenant_label = label, .containers = true };
         json_t *document = json_loadb(openapi_text, openapi_len, 0, NULL), *usage, *words;
         Bed b;
@@ -599,6 +599,7 @@ static void test_conforms(void **state) {
                 HttpAnswer a;
                 json_t *j;
 
+                config.push.url = i == 4 ? url : NULL;
                 (void)snprintf(what, sizeof(what), "/api/v1/%s", whats[i]);
                 request(&p, what, NULL, 0, &a, b.now);
                 assert_int_equal(a.status, 200);
