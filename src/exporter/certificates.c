@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
@@ -22,11 +23,11 @@ static const char *path_of(const Config *c, size_t i) {
         return i == 0 ? c->certificate : i == 1 ? c->key : c->client_ca;
 }
 
-/* Another file, or another content: another number. 0: there is none. */
+/* Another file, or another content: another number. 0: there is none. ACME clients give links, and renew by changing where they go. */
 static uint64_t mark_of(const char *path) {
         struct stat st;
 
-        if (!path || lstat(path, &st) < 0)
+        if (!path || stat(path, &st) < 0)
                 return 0;
         return ((uint64_t)st.st_ino * 31 + (uint64_t)st.st_size) * 31 +
                (uint64_t)st.st_mtim.tv_sec * 1000003 + (uint64_t)st.st_mtim.tv_nsec +
@@ -34,12 +35,15 @@ static uint64_t mark_of(const char *path) {
 }
 
 static int read_pem(const char *path, const char *key, char **ret) {
+        _cleanup_free_ char *real = path ? realpath(path, NULL) : NULL;
         size_t len;
-        int r = path ? fd_read_regular_at(AT_FDCWD, path, PEM_MAX, ret, &len, NULL, NULL) : 0;
+        int r;
 
+        if (!path)
+                return 0;
+        r = real ? fd_read_regular_at(AT_FDCWD, real, PEM_MAX, ret, &len, NULL, NULL) : -errno;
         if (r < 0)
-                run_log(LOG_ERR, "%s=%s: %s", key, path,
-                        r == -ELOOP ? "a symbolic link, expected a file" : strerror(-r));
+                run_log(LOG_ERR, "%s=%s: %s", key, path, strerror(-r));
         return r;
 }
 

@@ -20,5 +20,6 @@ make_share() {  # $1 directory to fill, $2 staged installation or ""
 	fi
 	cp -r "$VM_DIR/lib.sh" "$VM_DIR/scenarios" "$VM_DIR/guest/install-bailiff" "$1/vm/"
 	[ ! -e "$VM_DIR/demo.sh" ] || cp "$VM_DIR/demo.sh" "$1/vm/"
+	cp "$top/tests/exporter-fuzz" "$1/vm/"
 	[ ! -d "$top/bench" ] || cp -r "$top/bench" "$1/"
 }
