@@ -166,7 +166,9 @@ static void test_sums(void **state) {
                 for (size_t i = 0; i <= stored; i++)
                         sum -= rows[i].counters[BOOK_CPU_USEC];
                 assert_int_equal(sum, 0);
-                assert_in_range(again, n_rows - stored - 1, n_rows - stored);
+                /* A row that was left out for quiet may be told now, since nothing is known of the one before it; and where that
+                 * was the peak of the next one, once more so. Three in a row would take a drawn series that nobody will see. */
+                assert_in_range(again + 2, n_rows - stored, n_rows - stored + 4);
         }
 }
 
