@@ -79,3 +79,13 @@ int history_row_read(sqlite3_stmt *s, int first, HistoryGrain grain, UsageRow *r
 void history_row_bind(sqlite3_stmt *s, HistoryGrain grain, int64_t subject, const UsageRow *row);
 int history_meta_put(HistoryDb *db, const char *key, uint64_t v);
 int history_meta_get(HistoryDb *db, const char *key, uint64_t *ret);
+
+/* ---- history-query.c ---- */
+
+typedef struct HistoryPart {
+        uint64_t from, to; /* s, (from, to] */
+} HistoryPart;
+/* Of each grain the part of (from, to] that is asked of it. */
+int history_divide(HistoryDb *db, uint64_t from, uint64_t to, HistoryPart parts[static _HISTORY_GRAIN_MAX]);
+/* 0: it can be read now. */
+int history_reads(HistoryDb *db);

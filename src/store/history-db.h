@@ -118,6 +118,7 @@ void history_db_read_end(HistoryDb *reader);
 void history_db_set_stop(HistoryDb *reader, bool (*stop)(void *user), void *user);
 
 typedef struct HistoryUsage {
+        int64_t number; /* its number in the file */
         HistoryCgroup cgroup; /* of a tenant: only who.tenant; strings live for the call */
         uint64_t first, last; /* s: of its rows */
         UsageRow row; /* the sum, extremes and the mean; p95 is the highest of the rows' */
@@ -139,3 +140,26 @@ typedef struct HistoryChoice {
 } HistoryChoice;
 int history_db_words(HistoryDb *db, HistoryWords words, const HistoryChoice *choice,
                      void (*tell)(void *user, const char *json), void *user);
+
+/* ---- history-series.c: how it went ---- */
+
+typedef struct HistoryReach {
+        uint64_t from; /* s: where rows begin, no earlier than what was asked for; 0: there are none */
+        unsigned grain_sec; /* of the coarsest of them */
+} HistoryReach;
+/* Of the rows that history_db_usage() would take. */
+int history_db_reach(HistoryDb *db, uint64_t from, uint64_t to, HistoryReach *ret);
+/* The rows themselves, in order of time: of every tenant, or of the host (subject 0), of which each boot is another cgroup.
+ * Of a row no more than span, gauges of CPU and memory (less their lowest), CPU time and the time in which something waited. */
+int history_db_tenant_rows(HistoryDb *db, uint64_t from, uint64_t to,
+                           void (*tell)(void *user, int64_t tenant, const UsageRow *row), void *user);
+int history_db_host_rows(HistoryDb *db, uint64_t from, uint64_t to,
+                         void (*tell)(void *user, int64_t subject, const UsageRow *row), void *user);
+/* The policy in force at `from` (µs) and those that came after it until `to`, the oldest first; the newest `max` of them. */
+int history_db_policies(HistoryDb *db, uint64_t from, uint64_t to, uint32_t max,
+                        void (*tell)(void *user, uint64_t time, const char *json), void *user);
+/* How often the judge or an operator did something to each tenant in (from, to] µs; would: the mode did not allow it. Kinds are those
+ * of events. */
+int history_db_acts(HistoryDb *db, uint64_t from, uint64_t to,
+                    void (*tell)(void *user, const char *tenant, const char *kind, bool would, uint64_t n),
+                    void *user);

@@ -82,7 +82,7 @@ void history_db_read_end(HistoryDb *db) {
         history_db_close(db);
 }
 
-static int reads(HistoryDb *db) {
+int history_reads(HistoryDb *db) {
         return db->sqlite && !db->in_transaction && db->status.state != HISTORY_DB_DAMAGED
                        ? 0
                        : MAX_OF((int)db->status.state, (int)HISTORY_DB_FAILED);
@@ -93,7 +93,7 @@ static int reads(HistoryDb *db) {
 int history_db_last_rows(HistoryDb *db, uint64_t since, uint64_t until,
                          void (*tell)(void *user, uint64_t cgroup_id, uint64_t time), void *user) {
         _cleanup_statement_ sqlite3_stmt *s = NULL;
-        int r = reads(db), k;
+        int r = history_reads(db), k;
 
         if (r != 0)
                 return r;
@@ -155,12 +155,7 @@ int history_db_get_total(HistoryDb *db, int64_t tenant, Book *ret) {
 
 /* ---- use ---- */
 
-typedef struct Part {
-        uint64_t from, to;
-} Part;
-
-/* Of each grain the part of (from, to] that is asked of it. */
-static int divide(HistoryDb *db, uint64_t from, uint64_t to, Part parts[static _HISTORY_GRAIN_MAX]) {
+int history_divide(HistoryDb *db, uint64_t from, uint64_t to, HistoryPart parts[static _HISTORY_GRAIN_MAX]) {
         HistoryGrain coarsest = _HISTORY_GRAIN_MAX - 1;
         uint64_t at = from;
 
@@ -184,7 +179,7 @@ static int divide(HistoryDb *db, uint64_t from, uint64_t to, Part parts[static _
         for (int g = _HISTORY_GRAIN_MAX - 1; g >= 0; g--) {
                 uint64_t until = g == HISTORY_RAW ? to : MIN_OF(db->rolled[g], to);
 
-                parts[g] = (Part){ at, at };
+                parts[g] = (HistoryPart){ at, at };
                 if (g > (int)coarsest || until <= at)
                         continue;
                 if (g > HISTORY_RAW) /* whole slots */
@@ -234,7 +229,7 @@ static int add_sum(Map *sums, int64_t subject, uint64_t first, uint64_t last, co
 }
 
 /* Added up here: to group rows that lie in order of time SQLite would sort them all. */
-static int sum_part(HistoryDb *db, HistoryOf of, HistoryGrain grain, Part part, Map *sums) {
+static int sum_part(HistoryDb *db, HistoryOf of, HistoryGrain grain, HistoryPart part, Map *sums) {
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         _cleanup_buf_ Buf sql = BUF_INIT;
         int r, k;
@@ -309,7 +304,9 @@ static int tell_sums(HistoryDb *db, HistoryOf of, const Map *sums,
         Sum *sum;
 
         while (r == 0 && (sum = map_next(sums, &i))) {
-                HistoryUsage u = { .first = sum->first, .last = sum->last, .row = sum->row };
+                HistoryUsage u = {
+                        .number = sum->subject, .first = sum->first, .last = sum->last, .row = sum->row
+                };
                 int k;
 
                 (void)sqlite3_bind_int64(s, 1, sum->subject);
@@ -329,11 +326,11 @@ static int tell_sums(HistoryDb *db, HistoryOf of, const Map *sums,
 int history_db_usage(HistoryDb *db, HistoryOf of, uint64_t from, uint64_t to,
                      void (*tell)(void *user, const HistoryUsage *u), void *user, uint64_t *ret_from) {
         _cleanup_(sums_deinit) Map sums = MAP_INIT;
-        Part parts[_HISTORY_GRAIN_MAX];
-        int r = reads(db);
+        HistoryPart parts[_HISTORY_GRAIN_MAX];
+        int r = history_reads(db);
 
         if (r == 0)
-                r = divide(db, from, to, parts);
+                r = history_divide(db, from, to, parts);
         for (int g = 0; g < _HISTORY_GRAIN_MAX && r == 0; g++)
                 r = sum_part(db, of, (HistoryGrain)g, parts[g], &sums);
         return r == 0 ? tell_sums(db, of, &sums, tell, user, ret_from) : r;
@@ -354,7 +351,7 @@ int history_db_words(HistoryDb *db, HistoryWords words, const HistoryChoice *c,
                                       "ORDER BY opened DESC LIMIT ?5",
         };
         _cleanup_statement_ sqlite3_stmt *s = NULL;
-        int r = reads(db), k;
+        int r = history_reads(db), k;
 
         if (r == 0)
                 r = history_db_prepare(db, sql[words], &s, "read events");

@@ -779,20 +779,177 @@ static void test_last_rows(void **state) {
         assert_int_equal(last, T0 + 10);
 }
 
+/* ---- how it went ---- */
+
+typedef struct Told {
+        uint64_t cpu, last, n;
+} Told;
+
+static void found_row(void *user, int64_t subject, const UsageRow *row) {
+        Told *t = user;
+
+        (void)subject;
+        assert_true(row->time >= t->last); /* in order, whatever grain they are of */
+        t->last = row->time;
+        t->cpu += row->counters[BOOK_CPU_USEC];
+        t->n++;
+}
+
+static void add_usage(void *user, const HistoryUsage *u) {
+        assert_true(u->number > 0);
+        *(uint64_t *)user += u->row.counters[BOOK_CPU_USEC];
+}
+
+static int put_of_all(HistoryDb *db, const UsageRow *row, unsigned boot) {
+        HistoryCgroup host = cgroup(1000 + boot), container = cgroup(7);
+        UsageRow of_host = *row, of_container = *row;
+        int64_t number;
+
+        host.who.kind = HISTORY_HOST;
+        of_host.counters[BOOK_CPU_USEC] *= 10;
+        of_container.counters[BOOK_CPU_USEC] *= 3;
+        if (history_db_begin(db) == 0 && history_db_tenant(db, row->time % 20 ? "a" : "b", &number) == 0)
+                (void)history_db_put(db, HISTORY_OF_TENANT, number, row);
+        if (history_db_cgroup(db, &container, &number) == 0)
+                (void)history_db_put(db, HISTORY_OF_CGROUP, number, &of_container);
+        if (history_db_cgroup(db, &host, &number) == 0)
+                (void)history_db_put(db, HISTORY_OF_CGROUP, number, &of_host);
+        return history_db_commit(db);
+}
+
+/* Rows come to what their sum is, from wherever it is asked; those of the host, over several boots, are the host's only. */
+static void test_series(void **state) {
+        _cleanup_(cleanup_history_db_free) HistoryDb *db = make(64 << 20);
+        uint64_t end = T0 + 5 * HOUR + 70;
+        HistoryReach reach = { 1, 1 };
+
+        (void)state;
+        assert_int_equal(history_db_begin(db), 0);
+        assert_int_equal(history_db_commit(db), 0);
+        assert_int_equal(history_db_reach(db, 1, T0, &reach), 0);
+        assert_int_equal(reach.from, 0);
+        for (uint64_t t = T0 + 10; t <= end; t += 10) {
+                UsageRow row = row_at(t, 1 + draw(1000), 4096);
+
+                assert_int_equal(put_of_all(db, &row, t > T0 + 2 * HOUR), 0);
+                if (t % 300 == 0)
+                        assert_int_equal(history_db_maintain(db, t, true), 0);
+        }
+        for (int i = 0; i < 8; i++)
+                assert_int_equal(history_db_maintain(db, end, true), 0);
+        assert_int_equal(history_db_reach(db, 1, end, &reach), 0);
+        assert_int_equal(reach.from, T0);
+        assert_int_equal(history_db_reach(db, T0 + 4 * HOUR, end, &reach), 0);
+        assert_int_equal(reach.from, T0 + 4 * HOUR);
+        assert_int_equal(reach.grain_sec, 10);
+        for (int i = 0; i < 100; i++) {
+                uint64_t from = T0 + draw(5 * HOUR), to = from + draw(end - from + 1), sum = 0, begin;
+                Told tenants = {}, host = {};
+
+                assert_int_equal(history_db_usage(db, HISTORY_OF_TENANT, from, to, add_usage, &sum, &begin),
+                                 0);
+                assert_int_equal(history_db_tenant_rows(db, from, to, found_row, &tenants), 0);
+                assert_int_equal(history_db_host_rows(db, from, to, found_row, &host), 0);
+                assert_int_equal(tenants.cpu, sum);
+                assert_int_equal(host.cpu, 10 * sum);
+        }
+}
+
+typedef struct Policies {
+        uint64_t times[8];
+        size_t n;
+} Policies;
+
+static void found_policy(void *user, uint64_t time, const char *json) {
+        Policies *p = user;
+
+        assert_int_equal(json[0], '{');
+        assert_true(p->n < ARRAY_SIZE(p->times));
+        p->times[p->n++] = time;
+}
+
+static void found_acts(void *user, const char *tenant, const char *kind, bool would, uint64_t n) {
+        Buf *b = user;
+
+        buf_printf(b, "%s %s%s %llu;", tenant, would ? "would " : "", kind, (unsigned long long)n);
+}
+
+static void test_policies_and_acts(void **state) {
+        static const struct {
+                uint64_t from, to;
+                uint32_t max;
+                size_t n;
+                uint64_t first;
+        } rows[] = {
+                { 50, 60, 9, 0, 0 },     { 50, 150, 9, 1, 100 },  { 100, 400, 9, 3, 100 },
+                { 199, 400, 9, 3, 100 }, { 200, 400, 9, 2, 200 }, { 900, 999, 9, 1, 300 },
+                { 50, 400, 2, 2, 200 },
+        };
+        _cleanup_(cleanup_history_db_free) HistoryDb *db = make(64 << 20);
+        _cleanup_buf_ Buf acts = BUF_INIT;
+
+        (void)state;
+        assert_int_equal(history_db_begin(db), 0);
+        for (uint64_t t = 100; t <= 300; t += 100) {
+                char json[32];
+
+                (void)snprintf(json, sizeof(json), "{\"n\":%llu}", (unsigned long long)t);
+                assert_int_equal(history_db_put_policy(db, t, json), 0);
+        }
+        for (uint64_t i = 1; i <= 12; i++)
+                assert_int_equal(history_db_put_event(db, i, i,
+                                                      i % 6 == 0 ? "found"
+                                                      : i % 2    ? "throttle"
+                                                                 : "kill",
+                                                      i % 4 == 3 ? NULL : "acme", "web", 0,
+                                                      i % 3 == 0   ? "no JSON"
+                                                      : i % 3 == 1 ? "{\"judged\":{\"would\":true}}"
+                                                                   : "{}"),
+                                 0);
+        assert_int_equal(history_db_commit(db), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Policies p = {};
+
+                assert_int_equal(
+                        history_db_policies(db, rows[i].from, rows[i].to, rows[i].max, found_policy, &p), 0);
+                assert_int_equal(p.n, rows[i].n);
+                assert_int_equal(p.times[0], rows[i].first);
+        }
+        /* 2 4 8 10 kill (4 10 would), 1 5 9 throttle (1 would) */
+        assert_int_equal(history_db_acts(db, 0, 100, found_acts, &acts), 0);
+        assert_string_equal(buf_str(&acts),
+                            "acme kill 2;acme would kill 2;acme throttle 2;acme would throttle 1;");
+        buf_clear(&acts);
+        assert_int_equal(history_db_acts(db, 1, 4, found_acts, &acts), 0);
+        assert_string_equal(buf_str(&acts), "acme kill 1;acme would kill 1;");
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_teardown(f, clear)
         const struct CMUnitTest tests[] = {
-                TEST(test_rows),           TEST(test_names),
-                TEST(test_words),          TEST(test_totals),
-                TEST(test_rollup),         TEST(test_pieces),
-                TEST(test_reader),         TEST(test_late),
-                TEST(test_forget),         TEST(test_size),
-                TEST(test_many_events),    TEST(test_full),
-                TEST(test_locked),         TEST(test_damaged_at_start),
-                TEST(test_damaged_in_use), TEST(test_removed),
-                TEST(test_no_directory),   TEST(test_later),
-                TEST(test_new_fields),     TEST(test_all_or_nothing),
+                TEST(test_rows),
+                TEST(test_names),
+                TEST(test_words),
+                TEST(test_totals),
+                TEST(test_rollup),
+                TEST(test_pieces),
+                TEST(test_reader),
+                TEST(test_late),
+                TEST(test_forget),
+                TEST(test_size),
+                TEST(test_many_events),
+                TEST(test_full),
+                TEST(test_locked),
+                TEST(test_damaged_at_start),
+                TEST(test_damaged_in_use),
+                TEST(test_removed),
+                TEST(test_no_directory),
+                TEST(test_later),
+                TEST(test_new_fields),
+                TEST(test_all_or_nothing),
                 TEST(test_last_rows),
+                TEST(test_series),
+                TEST(test_policies_and_acts),
         };
 
         seed = (uint64_t)time(NULL) | 1;
