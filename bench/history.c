@@ -6,11 +6,12 @@
  *   history [-c CONTAINERS] [-t TICKS] [-d DAYS] DIRECTORY
  *
  * CPU time of a tick (a row of each container, in one transaction, and upkeep) beside that of a bare fwrite() of
- * the same rows; bytes of the file to a row; the dearest tick, which is the one that makes the hour; then DAYS of hourly rows,
- * and what it takes to ask for all of them.
+ * the same rows; bytes of the file to a row; the dearest tick, which is the one that makes the hour; then DAYS of hourly rows of
+ * containers and as many tenants, and what it takes to ask for all of them, beside SQLite itself adding up two of their columns.
  */
 
 #include <getopt.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -18,7 +19,10 @@
 
 #include "buf.h"
 #include "history-db.h"
+#include "jsonget.h"
 #include "num.h"
+#include "report-html.h"
+#include "report.h"
 
 #define T0 UINT64_C(1700006400)
 
@@ -134,20 +138,89 @@ static void ticks_of(HistoryDb *db, const char *dir, const char *path, const int
                (double)size_of(path) / (double)(ticks * n));
 }
 
-static void days_of(HistoryDb *db, const int64_t *ids, size_t n, uint64_t days, uint64_t from) {
+/* The least that asking can cost: all rows are read, and next to nothing is done with them. */
+static double bare_scan(const char *path, const char *table) {
+        sqlite3_stmt *statement = NULL;
+        sqlite3 *sqlite = NULL;
+        char sql[128];
+        uint64_t before = clock_usec(CLOCK_MONOTONIC);
+
+        (void)snprintf(sql, sizeof(sql), "SELECT SUM(cpu_usec), SUM(oom_kills) FROM %s", table);
+        if (sqlite3_open(path, &sqlite) != SQLITE_OK ||
+            sqlite3_prepare_v2(sqlite, sql, -1, &statement, NULL) != SQLITE_OK ||
+            sqlite3_step(statement) != SQLITE_ROW)
+                exit(EXIT_FAILURE);
+        (void)sqlite3_finalize(statement);
+        (void)sqlite3_close(sqlite);
+        return (double)(clock_usec(CLOCK_MONOTONIC) - before) / 1000;
+}
+
+static void report_of(HistoryDb *db, const char *path, uint64_t from, uint64_t to) {
+        const ReportQuestion q = { .from = from * USEC_PER_SEC, .to = to * USEC_PER_SEC, .host = "bench" };
+        uint64_t before, made;
+        double bare = bare_scan(path, "tenant_1h"), took;
+        _cleanup_buf_ Buf page = BUF_INIT;
+        json_t *report = NULL;
+
+        before = clock_usec(CLOCK_MONOTONIC);
+        if (report_from_history(db, &q, &report) != 0)
+                exit(EXIT_FAILURE);
+        made = clock_usec(CLOCK_MONOTONIC);
+        if (report_html(report, &page) < 0)
+                exit(EXIT_FAILURE);
+        took = (double)(made - before) / 1000;
+        printf("a report of %zu tenants: %.0f ms, %.1f times a bare scan (%.0f ms); its page: %.0f ms, %zu "
+               "KiB\n",
+               json_array_size(json_member(report, "tenants")), took, took / bare, bare,
+               (double)(clock_usec(CLOCK_MONOTONIC) - made) / 1000, page.len / 1024);
+        json_decref(report);
+}
+
+/* A row of each hour, as rolling up leaves them. */
+static int hour(HistoryDb *db, const int64_t *ids, const int64_t *tenants, size_t n, uint64_t time) {
+        if (history_db_begin(db) == 0)
+                for (size_t i = 0; i < n; i++) {
+                        UsageRow row = busy_row(time);
+
+                        (void)history_db_put(db, HISTORY_OF_CGROUP, ids[i], &row);
+                        (void)history_db_put(db, HISTORY_OF_TENANT, tenants[i], &row);
+                }
+        return history_db_commit(db);
+}
+
+static int make_tenants(HistoryDb *db, int64_t *ids, size_t n) {
+        if (history_db_begin(db) == 0)
+                for (size_t i = 0; i < n; i++) {
+                        char name[32];
+
+                        (void)snprintf(name, sizeof(name), "tenant-%zu", i);
+                        (void)history_db_tenant(db, name, &ids[i]);
+                }
+        return history_db_commit(db);
+}
+
+static void days_of(HistoryDb *db, const char *path, const int64_t *ids, size_t n, uint64_t days,
+                    uint64_t from) {
+        _cleanup_free_ int64_t *tenants = calloc(n, sizeof(*tenants));
         uint64_t before, since, end = from + days * 86400;
+        double bare, took;
         size_t found = 0;
 
+        if (!tenants || make_tenants(db, tenants, n) != 0)
+                exit(EXIT_FAILURE);
         for (uint64_t t = from + 10; t < end; t += 3600)
-                if (tick(db, ids, n, t) != 0 || history_db_maintain(db, t + 120, true) != 0)
+                if (hour(db, ids, tenants, n, t) != 0 || history_db_maintain(db, t + 120, true) != 0)
                         exit(EXIT_FAILURE);
         for (int i = 0; i < 8; i++)
                 (void)history_db_maintain(db, end + 7200, false);
+        bare = bare_scan(path, "cgroup_1h");
         before = clock_usec(CLOCK_MONOTONIC);
         if (history_db_usage(db, HISTORY_OF_CGROUP, from, end, count, &found, &since) != 0)
                 exit(EXIT_FAILURE);
-        printf("use of %zu containers in %llu days: %.0f ms\n", found, (unsigned long long)days,
-               (double)(clock_usec(CLOCK_MONOTONIC) - before) / 1000);
+        took = (double)(clock_usec(CLOCK_MONOTONIC) - before) / 1000;
+        printf("use of %zu containers in %llu days: %.0f ms, %.1f times a bare scan (%.0f ms)\n", found,
+               (unsigned long long)days, took, took / bare, bare);
+        report_of(db, path, from, end);
 }
 
 int main(int argc, char *argv[]) {
@@ -176,6 +249,6 @@ int main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         ticks_of(db, argv[optind], path, ids, containers, ticks);
         if (days > 0)
-                days_of(db, ids, containers, days, T0 + 2 * 86400);
+                days_of(db, path, ids, containers, days, T0 + 2 * 86400);
         return EXIT_SUCCESS;
 }

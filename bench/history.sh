@@ -1,5 +1,5 @@
 #!/bin/bash
-# The exporter on this host, without a guard: what a tick of the history, the hour, a 30-day question and a scrape cost
+# The exporter on this host, without a guard: what a tick of the history, the hour, a 30-day question, a report and a scrape cost
 # (bench/history.c, bench/scrape.c). In memory where there is room, so that the disk of the machine is not what is measured.
 #
 # ./dev bench history

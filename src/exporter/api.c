@@ -12,6 +12,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "bookmetrics.h"
 #include "settings.h"
@@ -19,6 +20,8 @@
 #include "jsonget.h"
 #include "num.h"
 #include "openapi.h"
+#include "report-html.h"
+#include "report.h"
 #include "value.h"
 
 #define API "/api/v1/"
@@ -294,6 +297,45 @@ static int answer_words(HistoryDb *db, const HistoryQuestion *q, HttpAnswer *a) 
         return r;
 }
 
+/* ---- reports ---- */
+
+/* Its styles are in it, and nothing else may be used. */
+#define PAGE_TYPE "text/html; charset=utf-8"
+#define PAGE_POLICY "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+static int answer_report(HistoryDb *db, const HistoryQuestion *q, HttpAnswer *a) {
+        const ReportQuestion rq = { .from = q->from,
+                                    .to = q->to,
+                                    .tenant = *q->tenant ? q->tenant : NULL,
+                                    .cpus = q->cpus,
+                                    .memory_bytes = q->memory_bytes,
+                                    .host = q->host };
+        json_t *report = NULL;
+        int r = report_from_history(db, &rq, &report);
+
+        if (r == 0 && q->page) {
+                a->type = PAGE_TYPE;
+                a->policy = PAGE_POLICY;
+                r = report_html(report, &a->body);
+        } else if (r == 0)
+                send_json(a, json_incref(report));
+        json_decref(report);
+        return r;
+}
+
+static bool ask_report(const Pages *p, PagesParameter parameter, const void *user, HttpAnswer *a,
+                       uint64_t now, HistoryQuestion *ret) {
+        const json_t *has = json_member(p->status, "host");
+
+        if (!parse(parameter, user, now, a, ret))
+                return false;
+        ret->answer = answer_report;
+        ret->cpus = json_number(has, "cpus");
+        ret->memory_bytes = json_number(has, "memory_bytes");
+        (void)gethostname(ret->host, sizeof(ret->host) - 1);
+        return true;
+}
+
 /* ---- who asks for what ---- */
 
 /* What may be asked of each page: others are refused, for who misspells one would get another answer than asked for. */
@@ -309,6 +351,8 @@ static const struct {
         { API "usage", " since by " },
         { API "events", " since tenant container incident max " },
         { API "incidents", " since tenant container incident max " },
+        { API "report", " since tenant " },
+        { "/report", " since tenant " },
 };
 
 static bool takes_parameter(const char *path, const char *name) {
@@ -358,9 +402,12 @@ bool pages_api(Pages *p, const char *what, PagesParameter parameter, const void 
                 ret->answer = STR_EQ(what, "usage") ? answer_usage : answer_words;
                 ret->incidents = STR_EQ(what, "incidents");
                 return true;
-        } else
+        } else if (STR_EQ(what, "report"))
+                return ask_report(p, parameter, user, a, now, ret);
+        else
                 refuse(a, 404,
-                       "expected one of status, tenants, containers, usage, events, incidents, openapi.json");
+                       "expected one of status, tenants, containers, usage, events, incidents, report, "
+                       "openapi.json");
         return false;
 }
 
@@ -390,9 +437,16 @@ static bool answer(Pages *p, const HttpRequest *r, HttpAnswer *a, uint64_t now, 
                 return false;
         else if (STR_EQ(r->path, "/")) {
                 a->type = text_type;
-                buf_puts(&a->body, "/metrics\n/api/v1/status\n/api/v1/tenants\n/api/v1/containers\n"
-                                   "/api/v1/usage?since=30d&by=tenant\n/api/v1/events?since=1d\n"
-                                   "/api/v1/incidents?since=30d\n/api/v1/openapi.json\n");
+                buf_puts(&a->body,
+                         "/metrics\n/api/v1/status\n/api/v1/tenants\n/api/v1/containers\n"
+                         "/api/v1/usage?since=30d&by=tenant\n/api/v1/events?since=1d\n"
+                         "/api/v1/incidents?since=30d\n/api/v1/report?since=7d\n/api/v1/openapi.json\n"
+                         "/report?since=7d\n");
+        } else if (STR_EQ(r->path, "/report")) {
+                if (!ask_report(p, of_request, r, a, now, ret))
+                        return false;
+                ret->page = true;
+                return true;
         } else if (strncmp(r->path, API, strlen(API)) == 0)
                 return pages_api(p, r->path + strlen(API), of_request, r, a, now, ret);
         else

@@ -23,6 +23,10 @@ struct HistoryQuestion {
         uint64_t id; /* of an incident; 0: any */
         uint32_t max;
         bool tenants, containers, incidents;
+        /* A report's: what the host has, 0 where it is not known; as a page for browsers. */
+        uint64_t cpus, memory_bytes;
+        char host[256];
+        bool page;
 };
 
 /* Asks, and tells in *a also what went wrong. stop: of history_db_set_stop(); NULL: never. */

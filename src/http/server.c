@@ -136,9 +136,10 @@ static void cut_off_slow(HttpServer *s) {
 /* ---- answers ---- */
 
 static enum MHD_Result send_answer(struct MHD_Connection *mhd, HttpConnection *c, HttpAnswer *a) {
-        static const char *const headers[][2] = {
+        const char *const headers[][2] = {
                 { MHD_HTTP_HEADER_CACHE_CONTROL, "no-store" },
-                { "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'" },
+                { "Content-Security-Policy",
+                  a->policy ? a->policy : "default-src 'none'; frame-ancestors 'none'" },
                 { "Cross-Origin-Resource-Policy", "same-origin" },
                 { "Referrer-Policy", "no-referrer" },
                 { "X-Content-Type-Options", "nosniff" },

@@ -41,6 +41,8 @@ const char *http_request_parameter(const HttpRequest *r, const char *name);
 typedef struct HttpAnswer {
         unsigned status; /* 200 at first */
         const char *type; /* content type; a literal */
+        const char *
+                policy; /* Content-Security-Policy, a literal; NULL: nothing may be loaded, not even styles */
         Buf body; /* empty at first; taken */
 } HttpAnswer;
 

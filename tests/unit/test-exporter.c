@@ -20,6 +20,8 @@
 #include "jsonget.h"
 #include "openapi.h"
 #include "../schema.h"
+#include "report-model.h"
+#include "report.h"
 
 #define T0 (UINT64_C(1700006400) * USEC_PER_SEC)
 #define SEC USEC_PER_SEC
@@ -429,6 +431,10 @@ static void test_api(void **state) {
                 { "events", "incident=x", 400, "expected a number" },
                 { "events", NULL, 200, "\"events\":[]" },
                 { "incidents", "tenant='; DROP TABLE events; --", 200, "\"incidents\":[]" },
+                { "report", NULL, 200, "\"source\":\"history\"" },
+                { "report", "since=30d", 200, "\"tenants\":[]" },
+                { "report", "since=never", 400, "expected a time span" },
+                { "report", "tenant='; DROP TABLE events; --", 200, "\"tenants\":[]" },
                 { "tenants", NULL, 503, "has not answered" },
                 { "containers", NULL, 503, "has not answered" },
                 { "", NULL, 404, "expected one of" },
@@ -572,7 +578,7 @@ static void test_described(void **state) {
 
 /* What the exporter makes itself is as described; what the guard makes is looked at in a scenario, where there is one. */
 static void test_conforms(void **state) {
-        static const char *const whats[] = { "status", "usage", "events", "incidents", "status" };
+        static const char *const whats[] = { "status", "usage", "events", "incidents", "status", "report" };
         char label[] = "tenant", url[] = "http://127.0.0.1/";
         Config config = { .tenant_label = label, .containers = true };
         json_t *document = json_loadb(openapi_text, openapi_len, 0, NULL), *usage, *words;
@@ -807,6 +813,196 @@ static void test_meanwhile(void **state) {
 }
 
 /* ---- the page ---- */
+/* ---- reports ---- */
+
+#define MANY 30
+
+/* Tenant i uses i + 1 ms of CPU each second; the first is named so that it has to be quoted everywhere. */
+static void tell_usage(Bed *b, uint64_t seconds) {
+        json_t *tenants = json_array(), *usage;
+
+        for (uint64_t i = 0; i < MANY; i++) {
+                char name[32];
+
+                (void)snprintf(name, sizeof(name), i == 0 ? "<a>'\"&" : "t%llu", (unsigned long long)i);
+                (void)json_array_append_new(tenants,
+                                            json_pack("{s:s, s:I, s:{s:I, s:I, s:I}}", "name", name, "since",
+                                                      (json_int_t)5, "book", "cpu_usec",
+                                                      (json_int_t)((i + 1) * seconds * 1000),
+                                                      "memory_kib_seconds", (json_int_t)(seconds * 1024),
+                                                      "cpu_some_usec", (json_int_t)(seconds * 100000)));
+        }
+        usage = json_pack("{s:o}", "tenants", tenants);
+        assert_int_equal(collect_usage(b->collect, usage, T0 + seconds * SEC), 0);
+        json_decref(usage);
+}
+
+static void tell_words(Bed *b) {
+        json_t *events = json_loads(
+                       "[{\"id\":1,\"time\":1700006500000000,\"kind\":\"throttle\",\"tenant\":\"t29\","
+                       "\"judged\":{\"would\":false}},"
+                       "{\"id\":2,\"time\":1700006600000000,\"kind\":\"throttle\",\"tenant\":\"t29\"},"
+                       "{\"id\":3,\"time\":1700006700000000,\"kind\":\"kill\",\"tenant\":\"t29\","
+                       "\"judged\":{\"would\":true}},"
+                       "{\"id\":4,\"time\":1700006700000000,\"kind\":\"found\",\"tenant\":\"t29\"}]",
+                       0, NULL),
+               *incidents =
+                       json_loads("[{\"id\":1,\"opened\":1700006500000000,\"closed\":1700006600000000,"
+                                  "\"tenant\":\"t29\",\"container\":\"web\",\"victims\":[{\"tenant\":\"t3\","
+                                  "\"name\":\"db\"}],\"events\":[1,2,3]}]",
+                                  0, NULL),
+               *policies[] = {
+                       json_loads(
+                               "{\"tenants\":[{\"name\":\"t29\",\"values\":[{\"key\":\"CPUQuota\",\"value\":"
+                               "\"50%\"},{\"key\":\"MemoryMax\",\"value\":\"2G\"},{\"key\":\"MemoryHigh\","
+                               "\"value\":\"1G\"}]},{\"name\":\"t3\",\"values\":[{\"key\":\"CPUQuota\","
+                               "\"value\":\"infinity\"}]}]}",
+                               0, NULL),
+                       json_loads(
+                               "{\"tenants\":[{\"name\":\"t29\",\"values\":[{\"key\":\"CPUQuota\",\"value\":"
+                               "\"80%\"}]},5,{\"name\":null}]}",
+                               0, NULL),
+               };
+
+        assert_int_equal(collect_events(b->collect, events), 0);
+        assert_int_equal(collect_incidents(b->collect, incidents), 0);
+        assert_int_equal(collect_policy(b->collect, policies[0], T0 - 100 * SEC), 0);
+        assert_int_equal(collect_policy(b->collect, policies[1], T0 + 1800 * SEC), 0);
+        json_decref(events);
+        json_decref(incidents);
+        json_decref(policies[0]);
+        json_decref(policies[1]);
+}
+
+static const json_t *tenant_in(const json_t *report, const char *name) {
+        const json_t *o;
+        size_t i;
+
+        json_array_foreach(json_member(report, "tenants"), i,
+                           o) if (STR_EQ(json_text(o, "name"), name)) return o;
+        return NULL;
+}
+
+static json_t *report_of(Bed *b, uint64_t span, const char *tenant) {
+        const ReportQuestion q = {
+                .from = b->now - span * SEC, .to = b->now, .tenant = tenant, .cpus = 4, .host = "h"
+        };
+        json_t *report = NULL;
+
+        assert_int_equal(report_from_history(b->db, &q, &report), 0);
+        return report;
+}
+
+static size_t count_null(const json_t *values) {
+        const json_t *v;
+        size_t i, n = 0;
+
+        json_array_foreach(values, i, v) n += json_is_null(v);
+        return n;
+}
+
+/* An hour of ticks, of which ten minutes are missing: what was used then is in the sums, and a gap in the curves. */
+static void test_report(void **state) {
+        const json_t *t, *host, *series;
+        json_t *report;
+        uint64_t sum = 0;
+        size_t large = 0;
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        tell_usage(&b, 0);
+        for (uint64_t s = 10; s <= 3000; s += 10) {
+                if (s > 1200 && s < 1800)
+                        continue;
+                if (s == 1800) /* that is an exporter that was away */
+                        restart_exporter(&b, path);
+                tell_usage(&b, s);
+        }
+        tell_words(&b);
+        b.now = T0 + 3000 * SEC;
+        report = report_of(&b, 3600, NULL);
+        assert_int_equal(json_number(report, "step_sec"), 10);
+        assert_int_equal(json_array_size(json_member(report, "tenants")), MANY);
+        for (size_t i = 0; i < MANY; i++) {
+                t = json_array_get(json_member(report, "tenants"), i);
+                sum += json_number(json_member(t, "book"), "cpu_usec");
+                large += json_has(t, "series");
+        }
+        assert_int_equal(sum, (uint64_t)MANY * (MANY + 1) / 2 * 3000 * 1000);
+        assert_int_equal(sum, json_number(json_member(report, "total"), "cpu_usec"));
+        assert_int_equal(large, REPORT_TOP);
+        assert_int_equal(json_number(json_member(report, "others"), "tenants"), MANY - REPORT_TOP);
+
+        t = json_array_get(json_member(report, "tenants"), 0);
+        assert_string_equal(json_text(t, "name"), "t29");
+        assert_int_equal(json_number(json_member(t, "book"), "cpu_usec"), 30 * 3000 * 1000);
+        assert_int_equal(json_number(t, "cpu_share_permyriad"), 30 * 10000 / (MANY * (MANY + 1) / 2));
+        assert_int_equal(json_number(json_member(json_member(t, "stats"), "cpu_permyriad"), "p95"), 300);
+        series = json_member(json_member(t, "series"), "cpu_permyriad");
+        assert_int_equal(json_array_size(series), json_number(report, "points"));
+        assert_int_equal(json_integer_value(json_array_get(series, 50)), 300);
+        /* 590 s without any row, and the row after it, of which nobody knows when that was used. */
+        assert_in_range(count_null(series), 59, 62);
+        assert_int_equal(json_integer_value(json_array_get(
+                                 json_member(json_member(t, "series"), "cpu_stall_permyriad"), 200)),
+                         1000);
+        assert_int_equal(json_number(json_member(t, "acts"), "throttle"), 2);
+        assert_int_equal(json_number(json_member(t, "would"), "kill"), 1);
+        assert_false(json_has(json_member(t, "acts"), "kill"));
+        assert_int_equal(json_array_size(json_member(t, "ceilings")), 2);
+        assert_int_equal(json_number(json_array_get(json_member(t, "ceilings"), 0), "cpu_permyriad"), 5000);
+        assert_int_equal(json_number(json_array_get(json_member(t, "ceilings"), 0), "memory_bytes"),
+                         1U << 30);
+        assert_int_equal(json_number(json_array_get(json_member(t, "ceilings"), 1), "cpu_permyriad"), 8000);
+        assert_false(json_has(json_array_get(json_member(t, "ceilings"), 1), "memory_bytes"));
+        assert_int_equal(json_array_size(json_member(tenant_in(report, "t3"), "ceilings")), 0);
+        assert_non_null(tenant_in(report, "<a>'\"&"));
+
+        host = json_array_get(json_member(report, "hosts"), 0);
+        assert_in_range(json_number(host, "coverage_permyriad"), 7900, 8100);
+        assert_int_equal(json_number(host, "gaps_all"), 1);
+        assert_int_equal(json_number(host, "cpus"), 4);
+        assert_int_equal(json_number(report, "incidents_all"), 1);
+        assert_false(json_has(json_array_get(json_member(report, "incidents"), 0), "events"));
+        json_decref(report);
+
+        report = report_of(&b, 600, "t3"); /* who was hurt by it, but not in the last minutes */
+        assert_int_equal(json_array_size(json_member(report, "tenants")), 1);
+        assert_int_equal(json_number(json_member(tenant_in(report, "t3"), "book"), "cpu_usec"),
+                         4 * 600 * 1000);
+        assert_int_equal(json_number(report, "incidents_all"), 0);
+        json_decref(report);
+        report = report_of(&b, 86400, "t3");
+        assert_int_equal(json_number(report, "incidents_all"), 1);
+        assert_int_equal(json_number(report, "from") / SEC, T0 / SEC - 10); /* the first row's slot */
+        assert_true(json_is_null(json_member(report, "others")));
+        json_decref(report);
+        report = report_of(&b, 86400, "t4");
+        assert_int_equal(json_number(report, "incidents_all"), 0);
+        json_decref(report);
+        bed_end(&b);
+}
+
+/* Of nothing, and where nothing can be read. */
+static void test_report_empty(void **state) {
+        const ReportQuestion q = { .from = T0 - 3600 * SEC, .to = T0, .host = "h" };
+        json_t *report = NULL;
+        HistoryDb *db = make_db(later);
+        Bed b;
+
+        (void)state;
+        assert_true(report_from_history(db, &q, &report) > 0);
+        assert_null(report);
+        history_db_free(db);
+        bed_begin(&b, path);
+        fetch(&b);
+        report = report_of(&b, 3600, NULL);
+        assert_int_equal(json_array_size(json_member(report, "tenants")), 0);
+        assert_int_equal(json_array_size(json_member(report, "hosts")), 1);
+        json_decref(report);
+        bed_end(&b);
+}
 
 static json_t *full_status(void) {
         const MetricOfStatus *rows;
@@ -944,10 +1140,10 @@ static void test_cadvisor_found(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_teardown(f, clear)
         const struct CMUnitTest tests[] = {
-                TEST(test_settings),       TEST(test_wants),     TEST(test_stream),   TEST(test_no_file),
-                TEST(test_hostile_stream), TEST(test_tenants),   TEST(test_api),      TEST(test_page),
-                TEST(test_cadvisor_found), TEST(test_described), TEST(test_conforms), TEST(test_queries),
-                TEST(test_meanwhile),
+                TEST(test_settings),       TEST(test_wants),     TEST(test_stream),       TEST(test_no_file),
+                TEST(test_hostile_stream), TEST(test_tenants),   TEST(test_api),          TEST(test_page),
+                TEST(test_cadvisor_found), TEST(test_described), TEST(test_conforms),     TEST(test_queries),
+                TEST(test_meanwhile),      TEST(test_report),    TEST(test_report_empty),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);
