@@ -24,6 +24,9 @@ enum { /* options beyond the common ones; a verb names those it takes */
        OPTION_DELAY = 1 << 10,
        OPTION_BATCH = 1 << 11,
        OPTION_YES = 1 << 12,
+       OPTION_TENANT = 1 << 13,
+       OPTION_HTML = 1 << 14,
+       OPTION_PROMETHEUS = 1 << 15,
 };
 
 typedef struct Ctl {
@@ -32,7 +35,7 @@ typedef struct Ctl {
         bool json, no_pager, full;
         const char *host;
         uint32_t given; /* OPTION_* */
-        const char *since, *span, *reason, *lines, *by, *format, *delay;
+        const char *since, *span, *reason, *lines, *by, *format, *delay, *tenant, *html, *prometheus;
         char **arguments; /* behind the verb, NULL-terminated */
         size_t n_arguments;
 } Ctl;
@@ -66,6 +69,7 @@ int verb_show(Ctl *c);
 int verb_processes(Ctl *c);
 int verb_top(Ctl *c);
 int verb_usage(Ctl *c);
+int verb_report(Ctl *c);
 int verb_events(Ctl *c);
 int verb_policy_check(Ctl *c);
 int verb_policy_show(Ctl *c);

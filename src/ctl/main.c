@@ -46,6 +46,9 @@ static const Verb verbs[] = {
         { "usage", NULL, 0, 0, OPTION_BY | OPTION_SINCE | OPTION_FORMAT, verb_usage, false,
           "[--by B] [--since T] [--format F]",
           "the books; B: tenant, container; F: table, csv, json, openmetrics" },
+        { "report", NULL, 0, 0,
+          OPTION_SINCE | OPTION_TENANT | OPTION_FORMAT | OPTION_HTML | OPTION_PROMETHEUS, verb_report, false,
+          "[--since T] [--html FILE]", "use, ceilings, acts; --tenant T, --format F, --prometheus URL" },
         { "events", NULL, 0, 0, OPTION_FOLLOW | OPTION_SINCE | OPTION_LINES, verb_events, false,
           "[-f] [--since T] [-n N]", "what was done and seen; T: 10min, 2h, or an event's id" },
         { "policy", "check", 0, SIZE_MAX, OPTION_OFFLINE, verb_policy_check, true, "[--offline] [FILE...]",
@@ -83,11 +86,14 @@ static const struct {
         uint32_t option;
         const char *name;
 } option_names[] = {
-        { OPTION_CHECK, "--check" },   { OPTION_FOLLOW, "--follow" },     { OPTION_SINCE, "--since" },
-        { OPTION_LINES, "--lines" },   { OPTION_OFFLINE, "--offline" },   { OPTION_FOR, "--for" },
-        { OPTION_REASON, "--reason" }, { OPTION_CEILINGS, "--ceilings" }, { OPTION_BY, "--by" },
-        { OPTION_FORMAT, "--format" }, { OPTION_DELAY, "--delay" },       { OPTION_BATCH, "--batch" },
-        { OPTION_YES, "--yes" },
+        { OPTION_CHECK, "--check" },     { OPTION_FOLLOW, "--follow" },
+        { OPTION_SINCE, "--since" },     { OPTION_LINES, "--lines" },
+        { OPTION_OFFLINE, "--offline" }, { OPTION_FOR, "--for" },
+        { OPTION_REASON, "--reason" },   { OPTION_CEILINGS, "--ceilings" },
+        { OPTION_BY, "--by" },           { OPTION_FORMAT, "--format" },
+        { OPTION_DELAY, "--delay" },     { OPTION_BATCH, "--batch" },
+        { OPTION_YES, "--yes" },         { OPTION_TENANT, "--tenant" },
+        { OPTION_HTML, "--html" },       { OPTION_PROMETHEUS, "--prometheus" },
 };
 
 /* ---- help ---- */
@@ -209,7 +215,10 @@ enum {
         ARG_CEILINGS,
         ARG_BY,
         ARG_FORMAT,
-        ARG_YES
+        ARG_YES,
+        ARG_TENANT,
+        ARG_HTML,
+        ARG_PROMETHEUS
 };
 
 /* < 0: go on; else the exit status. */
@@ -234,6 +243,9 @@ static int parse_options(Ctl *c, int argc, char *argv[], bool *ret_help, bool *r
                 { "delay", required_argument, NULL, 'd' },
                 { "batch", no_argument, NULL, 'b' },
                 { "yes", no_argument, NULL, ARG_YES },
+                { "tenant", required_argument, NULL, ARG_TENANT },
+                { "html", required_argument, NULL, ARG_HTML },
+                { "prometheus", required_argument, NULL, ARG_PROMETHEUS },
                 {},
         };
         int o;
@@ -303,6 +315,18 @@ static int parse_options(Ctl *c, int argc, char *argv[], bool *ret_help, bool *r
                         break;
                 case ARG_YES:
                         c->given |= OPTION_YES;
+                        break;
+                case ARG_TENANT:
+                        c->given |= OPTION_TENANT;
+                        c->tenant = optarg;
+                        break;
+                case ARG_HTML:
+                        c->given |= OPTION_HTML;
+                        c->html = optarg;
+                        break;
+                case ARG_PROMETHEUS:
+                        c->given |= OPTION_PROMETHEUS;
+                        c->prometheus = optarg;
                         break;
                 default:
                         return STATUS_USAGE; /* getopt has said it */

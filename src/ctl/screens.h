@@ -59,6 +59,9 @@ int say_left_out(const View *v, int r);
 int screen_why(const json_t *why, const json_t *status, const char *for_tenant, const View *v, uint64_t now);
 int screen_incidents(const json_t *incidents, const View *v, uint64_t now);
 int screen_observed(const json_t *report, const View *v, uint64_t now);
+/* verb-report.c: report-model.h's JSON; as CSV (RFC 4180) a line a tenant. */
+int screen_report(const json_t *report, const View *v, uint64_t now);
+int report_csv(const json_t *report, Buf *out);
 /* show-judged.c: what holds a container or tenant back, and what the judge finds of it. */
 int screen_judged(const json_t *object, const View *v, uint64_t now);
 /* What is held back by leases: "throttled", "frozen", NULL. */

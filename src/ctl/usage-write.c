@@ -7,7 +7,7 @@
 #include "screens.h"
 #include "usage.h"
 
-static void csv_text(Buf *out, const char *s) {
+void csv_text(Buf *out, const char *s) {
         if (s[strcspn(s, "\",\r\n")] == '\0' && *s != ' ') {
                 buf_puts(out, s);
                 return;

@@ -27,6 +27,7 @@ typedef struct UsageReach { /* what the history has */
 int usage_from_history(const void *data, size_t len, usec_t span, json_t **ret, UsageReach *ret_reach);
 
 /* usage-write.c: RFC 4180, \r\n; appended to out. 0, -ENOMEM. */
+void csv_text(Buf *out, const char *s); /* a field, quoted where it has to be */
 int usage_csv(const json_t *usage, UsageBy by, Buf *out);
 
 /* verb-usage.c */

@@ -413,3 +413,10 @@ int usage_openmetrics(const json_t *usage, const json_t *status, Buf *out) {
         k = metrics_end(&m);
         return r < 0 ? r : k;
 }
+
+double metrics_tenant_counter(BookField f, char buf[static TENANT_METRIC_MAX]) {
+        (void)snprintf(buf, TENANT_METRIC_MAX, "bailiff_tenant_%s_total", metric_of(f, USAGE_BY_TENANT));
+        if (f == BOOK_MEMORY_KIB_SECONDS || f == BOOK_SWAP_KIB_SECONDS)
+                return 1.0 / 1024;
+        return book_info(f)->unit == UNIT_USEC ? 1e6 : 1;
+}

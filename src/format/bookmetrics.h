@@ -45,3 +45,7 @@ typedef struct MetricOfStatus {
 /* "bailiff_guard_…", of GetStatus(). */
 const MetricOfStatus *metrics_of_guard(size_t *ret_n);
 void metrics_status(Metrics *m, const MetricOfStatus *rows, size_t n, const json_t *status);
+/* Of a counter of the books: "bailiff_tenant_cpu_seconds_total" into buf, and what its values are to be multiplied with to be those
+ * of the books. */
+#define TENANT_METRIC_MAX 96
+double metrics_tenant_counter(BookField f, char buf[static TENANT_METRIC_MAX]);

@@ -520,6 +520,73 @@ static void test_openmetrics_many(void **state) {
         }
 }
 
+/* ---- reports ---- */
+
+static const char report[] =
+        "{'from': 1700000000000000, 'to': 1700086400000000, 'asked': 604800000000, 'time': 1700086400000000,"
+        " 'hosts': [{'name': 'web7', 'coverage_permyriad': 8000}], 'incidents_all': 31,"
+        " 'incidents': [{'id': 7, 'opened': 1700000100000000, 'tenant': 'acme', 'container': 'web', 'rung': "
+        "'kill'}],"
+        " 'tenants': [{'name': 'acme,\\u001b[31m', 'host': 'web7', 'cpu_share_permyriad': 7500,"
+        " 'memory_share_permyriad': 10, 'acts': {'throttle': 3, 'notify': 9}, 'would': {'kill': 1},"
+        " 'book': {'cpu_usec': 5400000000, 'memory_kib_seconds': 7549747200, 'oom_kills': 2, "
+        "'io_read_bytes': 2048},"
+        " 'stats': {'cpu_permyriad': {'mean': 100, 'p95': 4000, 'max': 12500}, 'memory_bytes': {'mean': 1, "
+        "'p95':"
+        " 1048576, 'max': 2097152}}, 'ceilings': [{'time': 1, 'cpu_permyriad': 1, 'memory_bytes': 1}, "
+        "{'time': 2,"
+        " 'cpu_permyriad': 15000, 'memory_bytes': null}]}, {'name': 'bare'}, 5]}";
+
+static char *report_screen(const json_t *j, unsigned width) {
+        char *text = NULL;
+        size_t n;
+        View v = { .utf8 = true, .width = width, .out = open_memstream(&text, &n) };
+
+        assert_non_null(v.out);
+        assert_int_equal(screen_report(j, &v, 1700086400000000), 0);
+        assert_int_equal(fclose(v.out), 0);
+        return text;
+}
+
+static void test_report(void **state) {
+        static const char *const shown[] = {
+                "all that is kept of 1w",
+                "web7: only 80.0% of this time is known",
+                "acme,\\x1b[31m  ",
+                "  1.50  75.0%     0.40/1.25     1.50       2.00       1.0M/2.0M        -  2.0K",
+                "throttle:3 would-kill:1",
+                "and 21 before those",
+        };
+        static const char *const narrow[] = { "TENANT", "CPU-HOURS", "columns" };
+        json_t *j = fixture(report), *none = fixture("{'tenants': []}");
+        _cleanup_free_ char *wide = report_screen(j, 0), *small = report_screen(j, 60),
+                            *empty = report_screen(none, 80);
+        _cleanup_buf_ Buf csv = BUF_INIT;
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(shown); i++)
+                has(wide, shown[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(narrow); i++)
+                has(small, narrow[i]);
+        has(empty, "nothing is known of any tenant");
+        assert_int_equal(report_csv(j, &csv), 0);
+        has(buf_str(&csv), "host,tenant,from_usec,to_usec,");
+        has(buf_str(&csv),
+            "\r\nweb7,\"acme,\x1b[31m\",1700000000000000,1700086400000000,7500,10,100,4000,12500,15000,1,"
+            "1048576,2097152,,3,0,0,0,0,0,0,1,5400000000,");
+        has(buf_str(&csv), "\r\n,bare,1700000000000000,1700086400000000,,,");
+        /* As many fields in each line. */
+        for (const char *p = buf_str(&csv); *p; p = strstr(p, "\r\n") + 2) {
+                size_t n = 0;
+
+                for (const char *q = p; *q != '\r'; q++)
+                        n += *q == ',';
+                assert_int_equal(n - (strncmp(p, "web7", 4) == 0), 21 + _BOOK_MAX - 1);
+        }
+        json_decref(j);
+        json_decref(none);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_history),
@@ -531,6 +598,7 @@ int main(void) {
                 cmocka_unit_test(test_csv),
                 cmocka_unit_test(test_openmetrics),
                 cmocka_unit_test(test_openmetrics_many),
+                cmocka_unit_test(test_report),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
