@@ -64,7 +64,7 @@ is "$(cg "$SPIN" pids.max)" 200 'as the kernel has it'
 # ---- every answer is as described
 
 is "$(get /api/v1/openapi.json | jq -r .openapi)" 3.1.0 'the description is served'
-for path in status tenants containers 'usage?since=1h' 'usage?since=1h&by=container' 'events?since=1h' 'incidents?since=1h'; do
+for path in status tenants containers 'usage?since=1h' 'usage?since=1h&by=container' 'events?since=1h' 'incidents?since=1h' 'report?since=1h'; do
 	conforms "/api/v1/$path"
 done
 is "$(get_code '/api/v1/events?sinse=1h')" 400 'a parameter that is not in it is refused'

@@ -112,6 +112,16 @@ like "$CTL_OUT" 'acme' 'as a table'
 ctl incidents --since 30d
 is "$CTL_STATUS" 0 'bailiffctl incidents --since 30d'
 
+# ---- reports
+
+ctl report --since 1h
+like "$CTL_OUT" 'CPU-HOURS.*acme' 'bailiffctl report' || diag "$CTL_ERR"
+ctl report --since 1h --json
+num "$(jq '.tenants[] | select(.name == "acme").series.cpu_permyriad | map(select(. != null)) | length' <<<"$CTL_OUT")" '>' 0 'knows how it went' || diag "$CTL_ERR"
+ctl report --since 1h --html /tmp/report.html
+like "$(</tmp/report.html)" '<!DOCTYPE html>.*acme.*</html>' 'as a page in a file' || diag "$CTL_ERR"
+like "$(curl -si --max-time 60 --unix-socket $SOCKET 'http://localhost/report?since=1h')" "200 OK.*style-src.*text/html|200 OK.*text/html.*style-src" 'and from the socket, with its styles'
+
 # ---- whatever happens to it, the guard does not notice
 
 beats BEFORE
