@@ -17,6 +17,7 @@
 #include "guard.h"
 #include "json.h"
 #include "num.h"
+#include "refusal.h"
 
 #include <jansson.h>
 
@@ -37,21 +38,20 @@ static const char *without_events(void) {
 static void on_status(void *user, const NlStatus *s) {
         Guard *g = user;
         Listening *l = g->listening;
+        int events = (int)(s->events_error & 4095), records = (int)(s->tasks_error & 4095);
 
-        if (s->events_error && !l->events_told)
+        /* Records have no error of their own where there are no events: without lineage they are nobody's. */
+        if (refusal_look(&l->events_refusal, events, s->hears & NL_HEARS_EVENTS))
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the kernel gives no process events (%s): %s; everything else works",
-                         strerror((int)(s->events_error & 4095)), without_events());
-        if (s->tasks_error && !s->events_error && !l->tasks_told)
+                         refusal_of_events(events), without_events());
+        if (refusal_look(&l->records_refusal, events ? 0 : records, s->hears & NL_HEARS_RECORDS))
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the kernel gives no records of tasks that ended (taskstats: %s): what containers "
                          "without a slice of "
-                         "their tenant's used between the last look and their end is not booked",
-                         strerror((int)(s->tasks_error & 4095)));
-        /* What is not wanted now has no error either, and is not well by that. */
-        l->events_told = s->events_error != 0 || (l->events_told && !(s->hears & NL_HEARS_EVENTS));
-        l->tasks_told = (s->tasks_error != 0 && !s->events_error) ||
-                        (l->tasks_told && !(s->hears & NL_HEARS_RECORDS));
+                         "their tenant's used between the last look and their end is not booked; everything "
+                         "else works",
+                         refusal_of_records(records));
         if ((s->events_error || s->tasks_error) && l->refused_at == 0)
                 l->refused_at = guard_clock();
         else if (!s->events_error && !s->tasks_error)
@@ -321,19 +321,16 @@ json_t *render_listening(const Guard *g) {
         const Listening *l = g->listening;
         json_t *o = json_object(), *a = json_array();
         uint32_t wants = nlclient_wants(l->client);
+        int events = l->have_status ? (int)(l->status.events_error & 4095) : 0,
+            records = l->have_status ? (int)(l->status.tasks_error & 4095) : 0;
 
         json_set_bool(o, "connected", nlclient_connected(l->client));
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 if (wants & 1U << i)
                         (void)json_array_append_new(a, json_text_or_null(names[i]));
         (void)json_object_set_new(o, "wants", a);
-        json_set_text(o, "events_error",
-                      l->have_status && l->status.events_error
-                              ? strerror((int)(l->status.events_error & 4095))
-                              : NULL);
-        json_set_text(o, "tasks_error",
-                      l->have_status && l->status.tasks_error ? strerror((int)(l->status.tasks_error & 4095))
-                                                              : NULL);
+        json_set_text(o, "events_error", events ? refusal_of_events(events) : NULL);
+        json_set_text(o, "tasks_error", records ? refusal_of_records(records) : NULL);
         json_set_int(o, "events", l->have_status ? l->status.n_events : 0);
         json_set_int(o, "records", l->have_status ? l->status.n_records : 0);
         json_set_int(o, "unknown", l->have_status ? l->status.n_unknown : 0);

@@ -10,6 +10,7 @@
 
 #include "ending.h"
 #include "nlclient.h"
+#include "refusal.h"
 
 typedef struct Guard Guard;
 typedef struct Target Target;
@@ -64,7 +65,8 @@ typedef struct Listening {
         bool have_status; /* of the connection that there is */
         usec_t away_since; /* the service does not answer since then; 0: it does, or nothing is wanted of it */
         const char *away_why; /* static */
-        bool link_told, events_told, tasks_told; /* said once, until it was well again */
+        bool link_told; /* said once, until it was well again */
+        Refusal events_refusal, records_refusal;
         usec_t lost_told_at; /* 0: never */
         usec_t refused_at; /* the kernel refused something, or was asked again */
         uint64_t n_lost_events, n_lost_records; /* while we listened */

@@ -240,6 +240,61 @@ static void test_exec(void **unused) {
         stop(&f);
 }
 
+#define MANY 800 /* ends: more than the socket to a guard that does not read has room for */
+
+/* A guard that is busy finds all of them when it reads again, though the kernel has nothing more to say by then. */
+static void test_burst(void **unused) {
+        Fixture f = start(60 * USEC_PER_SEC);
+        int fd = join(), go[2], status;
+        uint32_t wants = NL_WANT_MAINS | NL_WANT_FORKS;
+        static pid_t pids[MANY];
+        static bool ended[MANY];
+        char c;
+
+        (void)unused;
+        assert_int_equal(pipe(go), 0);
+        for (uint32_t i = 0; i < MANY; i++) {
+                pids[i] = fork();
+                assert_true(pids[i] >= 0);
+                if (pids[i] == 0) {
+                        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                        (void)close(go[1]);
+                        (void)!read(go[0], &c, 1);
+                        _exit(0);
+                }
+                ended[i] = false;
+        }
+        want(fd, wants);
+        status = (int)hear_status(fd, wants).events_error;
+        for (uint32_t i = 0; i < MANY && status == 0; i++) {
+                NlWatch w = { .cookie = i, .pid = (uint32_t)pids[i] };
+
+                say(fd, NLWIRE_WATCH, NULL, &w, 1);
+        }
+        want(fd, NL_WANT_MAINS);
+        (void)hear_status(fd, NL_WANT_MAINS); /* they are all watched */
+        (void)close(go[0]);
+        (void)close(go[1]);
+        for (uint32_t i = 0; i < MANY; i++)
+                assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+        (void)usleep(500000); /* until there is no room any more */
+        for (uint32_t n = 0; n < MANY && status == 0;) {
+                NlPacket p = hear(fd, NLWIRE_EXITS);
+
+                for (size_t i = 0; i < p.n; i++, n++) {
+                        NlExit e;
+
+                        nlwire_item(&p, i, &e);
+                        assert_in_range(e.cookie, 0, MANY - 1);
+                        assert_false(ended[e.cookie]);
+                        ended[e.cookie] = true;
+                        assert_int_equal(e.pid, pids[e.cookie]);
+                }
+        }
+        (void)close(fd);
+        stop(&f);
+}
+
 /* One that has ended before it is watched is told of, too. */
 static void test_gone_before(void **unused) {
         Fixture f = start(60 * USEC_PER_SEC);
@@ -634,11 +689,17 @@ static void test_idle(void **unused) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_status_and_exit), cmocka_unit_test(test_exec),
-                cmocka_unit_test(test_gone_before),     cmocka_unit_test(test_counts),
-                cmocka_unit_test(test_question),        cmocka_unit_test(test_questions),
-                cmocka_unit_test(test_clients),         cmocka_unit_test(test_idle),
-                cmocka_unit_test(test_links),           cmocka_unit_test(test_links_row),
+                cmocka_unit_test(test_status_and_exit),
+                cmocka_unit_test(test_exec),
+                cmocka_unit_test(test_burst),
+                cmocka_unit_test(test_gone_before),
+                cmocka_unit_test(test_counts),
+                cmocka_unit_test(test_question),
+                cmocka_unit_test(test_questions),
+                cmocka_unit_test(test_clients),
+                cmocka_unit_test(test_idle),
+                cmocka_unit_test(test_links),
+                cmocka_unit_test(test_links_row),
         };
         int r;
 
