@@ -291,6 +291,21 @@ static void rules(const json_t *o, const View *v) {
                   (unsigned long long)json_number(o, "priority"));
 }
 
+/* What is watched to be told how it ends. */
+static void main_process(const json_t *o, const View *v) {
+        const char *program = json_text(o, "main_program");
+        uint64_t n = json_number(o, "main_execs");
+        _cleanup_buf_ Buf more = BUF_INIT;
+
+        if (!json_has(o, "main_pid"))
+                return;
+        if (n > 0)
+                buf_printf(&more, "; it has executed %llu program%s", (unsigned long long)n,
+                           n == 1 ? "" : "s");
+        say_field(v, "Main", STYLE_PLAIN, "pid %llu%s%s%s", (unsigned long long)json_number(o, "main_pid"),
+                  program ? ", " : "", program ? program : "", buf_str(&more));
+}
+
 static int container(const json_t *o, const View *v) {
         const char *engine = json_text(o, "engine"), *held_at = json_text(o, "held_at"),
                    *cgroup = json_text(o, "cgroup"), *why = json_text(o, "protected"),
@@ -310,6 +325,7 @@ static int container(const json_t *o, const View *v) {
         if (held_at && cgroup && !STR_EQ(held_at, cgroup))
                 say_field(v, "Held at", STYLE_PLAIN, "%s, the boundary that is ours to write", held_at);
         say_field(v, "Since", STYLE_PLAIN, "%s", say_time(json_number(o, "since"), since));
+        main_process(o, v);
         rules(o, v);
         if (json_flag(o, "kube"))
                 say_field(v, "Kubelet", STYLE_WARN, "owns it: reported, never written");

@@ -236,6 +236,28 @@ static void sampling(const json_t *status, const View *v, uint64_t now) {
                           unwritten ? ", not written: " : "", unwritten ? unwritten : "");
 }
 
+/* What the kernel says of processes. It is optional, and so no fault where it is missing. */
+static void heard(const json_t *status, const View *v) {
+        const json_t *n = json_member(status, "netlink");
+        const char *events = json_text(n, "events_error"), *records = json_text(n, "tasks_error");
+        uint64_t lost = json_number(n, "lost_events") + json_number(n, "lost_records");
+        bool wanted = json_array_size(json_member(n, "wants")) > 0;
+
+        if (!json_is_object(n))
+                return;
+        if (wanted && !json_flag(n, "connected"))
+                say_field(v, "Processes", STYLE_WARN,
+                          "how they end and who forks is not known: bailiff-netlink is not there");
+        else if (events)
+                say_field(v, "Processes", STYLE_WARN, "how they end and who forks is not known: %s", events);
+        else
+                say_field(v, "Processes", lost > 0 ? STYLE_WARN : STYLE_PLAIN,
+                          "%llu main processes watched, %llu have ended; %llu events lost",
+                          count(n, "watched"), count(n, "exits"), (unsigned long long)lost);
+        if (records && !events)
+                say_field(v, "", STYLE_WARN, "what short lives used is not known: %s", records);
+}
+
 static void put_counts(Buf *b, const char *head, const json_t *counts) {
         const json_t *n;
         const char *key;
@@ -314,6 +336,7 @@ int screen_status(const json_t *status, const View *v, uint64_t now) {
         leases(status, v);
         host(status, v);
         sampling(status, v, now);
+        heard(status, v);
         health(status, v);
         beats(status, v);
         return 0;

@@ -629,6 +629,43 @@ static void test_sampling(void **state) {
         json_decref(j);
 }
 
+/* What the kernel says of processes, and what it does not. */
+static void test_heard(void **state) {
+        static const struct {
+                const char *netlink, *has;
+        } rows[] = {
+                { "{'netlink':{'connected':true,'wants':['mains'],'events_error':null,'tasks_error':null,'"
+                  "watched':3,"
+                  "'exits':2,'lost_events':0,'lost_records':0}}",
+                  " Processes: 3 main processes watched, 2 have ended; 0 events lost\n" },
+                { "{'netlink':{'connected':false,'wants':['mains'],'events_error':null,'tasks_error':null}}",
+                  " Processes: how they end and who forks is not known: bailiff-netlink is not there\n" },
+                { "{'netlink':{'connected':false,'wants':[],'events_error':null,'tasks_error':null}}",
+                  " Processes: 0 main processes watched, 0 have ended; 0 events lost\n" },
+                { "{'netlink':{'connected':true,'wants':['mains'],'events_error':'no "
+                  "\\u001b','tasks_error':'not this'}}",
+                  " Processes: how they end and who forks is not known: no \\x1b\n" },
+                { "{'netlink':{'connected':true,'wants':['tasks'],'events_error':null,'tasks_error':'no "
+                  "taskstats',"
+                  "'lost_events':5,'lost_records':1}}",
+                  "; 6 events lost\n            what short lives used is not known: no taskstats\n" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *j = fixture(status_ok), *more = fixture(rows[i].netlink);
+                Page p;
+
+                assert_int_equal(json_object_update(j, more), 0);
+                page_open(&p);
+                assert_int_equal(screen_status(j, &p.view, NOW), 0);
+                has(page_close(&p), rows[i].has);
+                free(p.text);
+                json_decref(more);
+                json_decref(j);
+        }
+}
+
 static void test_diff(void **state) {
         json_t *j = fixture("{'ok':true,'report':'','changes':[{'cgroup':'/"
                             "x','container':'db','tenant':'acme','limit':'MemoryMax',"
@@ -800,23 +837,15 @@ static void test_suggest_many(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_status),
-                cmocka_unit_test(test_absent),
-                cmocka_unit_test(test_check),
-                cmocka_unit_test(test_lists),
-                cmocka_unit_test(test_processes),
-                cmocka_unit_test(test_show),
-                cmocka_unit_test(test_diff),
-                cmocka_unit_test(test_measured),
-                cmocka_unit_test(test_networks),
-                cmocka_unit_test(test_links),
-                cmocka_unit_test(test_tenant_books),
-                cmocka_unit_test(test_narrow),
-                cmocka_unit_test(test_sampling),
-                cmocka_unit_test(test_events),
-                cmocka_unit_test(test_doctor),
-                cmocka_unit_test(test_suggest),
-                cmocka_unit_test(test_suggest_hostile),
+                cmocka_unit_test(test_status),       cmocka_unit_test(test_absent),
+                cmocka_unit_test(test_check),        cmocka_unit_test(test_lists),
+                cmocka_unit_test(test_processes),    cmocka_unit_test(test_show),
+                cmocka_unit_test(test_heard),        cmocka_unit_test(test_diff),
+                cmocka_unit_test(test_measured),     cmocka_unit_test(test_networks),
+                cmocka_unit_test(test_links),        cmocka_unit_test(test_tenant_books),
+                cmocka_unit_test(test_narrow),       cmocka_unit_test(test_sampling),
+                cmocka_unit_test(test_events),       cmocka_unit_test(test_doctor),
+                cmocka_unit_test(test_suggest),      cmocka_unit_test(test_suggest_hostile),
                 cmocka_unit_test(test_suggest_many),
         };
 

@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154,SC2016,SC2086
-# What the kernel says of processes, through bailiff-netlink. Main processes end in five ways, each told apart; a container's
+# What the kernel says of processes, through bailiff-netlink. Main processes end in six ways, each told apart; a container's
 # processes are shown. A storm of forks with the smallest receive buffer there is: what is lost is counted and told, it costs what
 # the service may cost, and the counts are right again afterwards. Then the service is killed, and its socket goes: the guard goes on.
 #
 #   tenant.slice
-#   ├── tenant-a.slice/docker-<id>.scope   three, oom, killed, thrown, last: their main processes end
+#   ├── tenant-a.slice/docker-<id>.scope   three, oom, killed, dumped, thrown, last: their main processes end
 #   └── tenant-b.slice/docker-<id>.scope   storm: forks as fast as it can
 #
 # shape: docker
@@ -53,7 +53,12 @@ OOM=$CG
 docker_run killed tenant-a.slice -- busybox sleep 1000
 KILLED=$CG
 docker_run thrown tenant-a.slice -- busybox sleep 1000
-wait_for 60 '[ "$(netlink .watched)" -ge 4 ]' "main processes are watched"
+# In the host's pid namespace: the first process of one of its own takes no such signal.
+core_pattern=$(sysctl --values kernel.core_pattern)
+sysctl --quiet --write kernel.core_pattern=/core
+docker_run dumped tenant-a.slice --pid=host --ulimit core=-1 -- busybox sleep 1000
+DUMPED=$CG
+wait_for 60 '[ "$(netlink .watched)" -ge 5 ]' "main processes are watched"
 is "$(netlink '"\(.connected) \(.events_error) \(.tasks_error)"')" "true null null" "the service answers, and the kernel tells"
 is "$(systemctl show --value --property=ActiveState bailiff-netlink.service)" active "it was started by its socket"
 read -r pid <"$CGROOT/$KILLED/cgroup.procs"
@@ -61,8 +66,14 @@ ctl processes killed --json
 is "$(jq -r '.processes[0] | "\(.pid) \(.comm)"' <<<"$CTL_OUT")" "$pid busybox" "its processes can be seen" || diag "$CTL_OUT$CTL_ERR"
 ctl show killed
 like "$CTL_OUT" "$pid +busybox" "and are in show"
+like "$CTL_OUT" "Main: pid $pid, busybox" "which says which one is watched" || diag "$CTL_OUT"
+ctl status
+like "$CTL_OUT" "Processes: [0-9]+ main processes watched" "and status how many"
 kill -KILL "$pid"
 ends killed signal "SIGKILL, by somebody else than bailiff" "killed by hand"
+head -n 1 "$CGROOT/$DUMPED/cgroup.procs" | xargs kill -ABRT
+ends dumped core "SIGABRT, core dumped" "killed, and its memory dumped"
+sysctl --quiet --write "kernel.core_pattern=$core_pattern"
 head -n 1 "$CGROOT/$THREE/cgroup.procs" | xargs kill -USR1
 ends three exit "exit status 3" "ended by itself"
 head -n 1 "$CGROOT/$OOM/cgroup.procs" | xargs kill -USR1
@@ -70,7 +81,7 @@ ends oom oom "SIGKILL, by the kernel, for memory" "killed by the kernel"
 ctl kill thrown
 ends thrown bailiff "after bailiff had told it to" "killed by us"
 like "$(guard_log -o json | jq -r 'select(.BAILIFF_ACTION == "exit") | .BAILIFF_CAUSE' | sort -u | tr '\n' ' ')" \
-	"bailiff .*exit .*oom .*signal" "the journal has the causes, too"
+	"bailiff .*core .*exit .*oom .*signal" "the journal has the causes, too"
 
 # ---- a storm of forks, with the smallest buffer
 

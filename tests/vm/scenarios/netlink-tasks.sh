@@ -85,7 +85,7 @@ wait_for 30 'guard_log | grep -Eq "no (process events|records of tasks)"' "witho
 nap 12
 is "$(guard_log | grep -Ec 'no (process events|records of tasks)' || :)" 1 "once"
 ctl status --json
-like "$(jq -r '.netlink | .events_error // .tasks_error' <<<"$CTL_OUT")" "not permitted" "and why"
+like "$(jq -r '.netlink | .events_error // .tasks_error' <<<"$CTL_OUT")" "has no CAP_NET_ADMIN" "and why"
 rm /run/systemd/system/bailiff-netlink.service.d/50-test.conf
 systemctl daemon-reload
 systemctl restart bailiff-netlink.service
