@@ -330,7 +330,10 @@ json_t *render_listening(const Guard *g) {
                         (void)json_array_append_new(a, json_text_or_null(names[i]));
         (void)json_object_set_new(o, "wants", a);
         json_set_text(o, "events_error", events ? refusal_of_events(events) : NULL);
-        json_set_text(o, "tasks_error", records ? refusal_of_records(records) : NULL);
+        json_set_text(o, "tasks_error",
+                      !records ? NULL
+                      : events ? "without process events they are nobody's"
+                               : refusal_of_records(records));
         json_set_int(o, "events", l->have_status ? l->status.n_events : 0);
         json_set_int(o, "records", l->have_status ? l->status.n_records : 0);
         json_set_int(o, "unknown", l->have_status ? l->status.n_unknown : 0);

@@ -34,7 +34,7 @@ without() {  # NAME EVENTS TASKS: the service runs as stdin has it; what is told
 	systemctl restart bailiff-netlink.service || :
 	since=$EPOCHSECONDS
 	guard_start
-	scope one-$name tenant-a.slice "$VICTIM" -p 50 -s 900 -o $LOADS/one-$name cpu
+	scope one-$name tenant-a.slice -p CPUWeight=100 "$VICTIM" -p 50 -s 900 -o $LOADS/one-$name cpu
 	load_ready one-$name
 	wait_for 60 '[ "$(netlink .connected)" = true ]' "$name: the service is there"
 	wait_for 60 '[ "$(netlink ".events_error // .tasks_error // \"\"")" != "" ]' "it says that the kernel does not tell"
