@@ -212,7 +212,9 @@ static void put_incident(HistoryDb *db, uint64_t tenants, uint64_t id, uint64_t 
 static void make(HistoryDb *db, uint64_t tenants, uint64_t days, uint64_t now) {
         uint64_t begin = now - days * DAY, fine = now - MIN_OF(2 * DAY, days * DAY), t;
 
+        now -= now % 300;
         begin -= begin % HOUR;
+        fine -= fine % HOUR;
         put_policy(db, tenants, begin, 1);
         for (t = begin + HOUR; t <= now; t += t < fine ? HOUR : 300) {
                 double done = (double)(t - begin) / (double)(now - begin + 1);

@@ -198,6 +198,7 @@ static void put_stack(const Page *p, Buf *out, const char *key, const char *what
 
 void charts_overview(const Page *p, Buf *out) {
         static const char *const classes[] = { "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7" };
+        double cpus = capacity_of(p, "cpus") * 10000, memory = capacity_of(p, "memory_bytes");
 
         if (p->n_large == 0)
                 return;
@@ -209,12 +210,13 @@ void charts_overview(const Page *p, Buf *out) {
                 buf_puts(out, "</li>");
         }
         key_text(out, "c8", false, "others");
-        key_text(out, "ceiling", true, "what there is");
+        if (cpus > 0 || memory > 0)
+                key_text(out, "ceiling", true, "what there is");
         key_text(out, "soft", false, "incident");
         key_text(out, "hard", false, "incident: stopped or killed");
         buf_puts(out, "</ul><div class=\"two\">");
-        put_stack(p, out, "cpu_permyriad", "CPUs", capacity_of(p, "cpus") * 10000, 10000, page_cpus);
-        put_stack(p, out, "memory_bytes", "Memory", capacity_of(p, "memory_bytes"), 1024, page_bytes);
+        put_stack(p, out, "cpu_permyriad", "CPUs", cpus, 10000, page_cpus);
+        put_stack(p, out, "memory_bytes", "Memory", memory, 1024, page_bytes);
         buf_puts(out, "</div></section>\n");
 }
 
@@ -222,10 +224,6 @@ void charts_overview(const Page *p, Buf *out) {
 
 static double used(const json_t *tenant, const char *field) {
         return (double)json_number(json_member(tenant, "book"), field);
-}
-
-static void say_gib_hours(Buf *out, double kib_seconds) {
-        buf_printf(out, "%.1f\xc2\xa0GiB\xc2\xb7h", kib_seconds / 1048576 / 3600);
 }
 
 static void put_bars(const Page *p, Buf *out, const char *heading, const char *field, const char *class,
@@ -265,7 +263,7 @@ void charts_top(const Page *p, Buf *out) {
                 return;
         buf_puts(out, "<section><h2>The largest</h2><div class=\"two\">");
         put_bars(p, out, "CPU hours", "cpu_usec", "c0", page_hours);
-        put_bars(p, out, "GiB hours", "memory_kib_seconds", "c2", say_gib_hours);
+        put_bars(p, out, "GiB hours", "memory_kib_seconds", "c2", page_gib_hours);
         put_bars(p, out, "Written", "io_write_bytes", "c5", page_bytes);
         put_bars(p, out, "Waited for CPU, summed over containers", "cpu_some_usec", "c7", page_hours);
         buf_puts(out, "</div></section>\n");
@@ -298,7 +296,8 @@ static void put_use(const Page *p, Buf *out, const json_t *tenant, const Marks *
                      *stats = json_member(json_member(tenant, "stats"),
                                           memory ? "memory_bytes" : "cpu_permyriad");
         json_t *ceiling = ceiling_curve(p, tenant, memory ? "memory_bytes" : "cpu_permyriad");
-        double high = MAX_OF(highest_of(most), highest_of(mean)), bound = highest_of(ceiling);
+        double high = MAX_OF(highest_of(most), highest_of(mean)), bound = highest_of(ceiling),
+               last = json_number_value(json_array_get(ceiling, MAX_OF(p->points, (size_t)1) - 1));
         void (*say)(Buf *, double) = memory ? page_bytes : page_cpus;
         PlotCurve curves[] = { { most, "area", PLOT_AREA },
                                { mean, "line", PLOT_LINE },
@@ -326,7 +325,14 @@ static void put_use(const Page *p, Buf *out, const json_t *tenant, const Marks *
         say(out, (double)json_number(stats, "max"));
         if (bound > 0) {
                 buf_puts(out, ", ceiling ");
-                say(out, bound);
+                if (last > 0)
+                        say(out, last);
+                else
+                        buf_puts(out, "none");
+                if (last < bound) {
+                        buf_puts(out, ", before ");
+                        say(out, bound);
+                }
                 buf_puts(out, near ? "" : " (beyond the scale)");
         }
         buf_puts(out, "</figcaption>");

@@ -10,7 +10,8 @@
 void page_cpus(Buf *out, double permyriad); /* "1.25": CPUs */
 void page_bytes(Buf *out, double bytes); /* "1.50 GiB" */
 void page_percent(Buf *out, double permyriad); /* "12.5 %" */
-void page_hours(Buf *out, double usec); /* "812.40 h" */
+void page_hours(Buf *out, double usec); /* "812.4 h" */
+void page_gib_hours(Buf *out, double kib_seconds); /* "12.5 GiB·h" */
 typedef enum PageTime {
         PAGE_TIME, /* "Mon 5 Jan 2026, 13:05" */
         PAGE_TIME_SHORT, /* "Mon 5 Jan 13:05" */

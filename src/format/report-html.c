@@ -3,8 +3,8 @@
 /*
  * The page of a report: what is in the JSON, for people, printers and screen readers.
  *
- * It is one file that needs no other, and XHTML, so that any parser of XML takes it. There is no script. What a tenant
- * named goes through html_text(); all else is ours. It works at the width of a telephone: tables fold into one card a tenant, plots
+ * It is one file that needs no other, and XHTML, so that any parser of XML takes it. There is no script, and it says itself that
+ * none may run, also where it is opened as a file. What a tenant named goes through html_text(); all else is ours. It works at the width of a telephone: tables fold into one card a tenant, plots
  * take what width there is. Colours are told apart by who is colour-blind, and never say alone what is to be said.
  */
 
@@ -28,7 +28,7 @@
 void page_cpus(Buf *out, double permyriad) {
         double v = permyriad / 10000;
 
-        buf_printf(out, v < 10 ? "%.2f" : v < 100 ? "%.1f" : "%.0f", v);
+        buf_printf(out, v > 0 && v < 0.1 ? "%.3f" : v < 10 ? "%.2f" : v < 100 ? "%.1f" : "%.0f", v);
 }
 
 void page_bytes(Buf *out, double bytes) {
@@ -55,6 +55,13 @@ void page_hours(Buf *out, double usec) {
         buf_puts(out, "\xc2\xa0h");
 }
 
+void page_gib_hours(Buf *out, double kib_seconds) {
+        double v = kib_seconds / 1048576 / 3600;
+
+        buf_printf(out, v > 0 && v < 10 ? "%.2f" : v > 0 && v < 1000 ? "%.1f" : "%.0f", v);
+        buf_puts(out, "\xc2\xa0GiB\xc2\xb7h");
+}
+
 void page_time(Buf *out, uint64_t usec, PageTime how) {
         time_t t = (time_t)(usec / USEC_PER_SEC);
         char text[64];
@@ -69,12 +76,16 @@ void page_time(Buf *out, uint64_t usec, PageTime how) {
                 buf_puts(out, text);
 }
 
+/* In days, for months differ. */
 void page_span(Buf *out, uint64_t usec) {
         static const usec_t minute = 60 * USEC_PER_SEC, hour = 60 * minute, day = 24 * hour;
         char text[VALUE_FORMAT_MAX];
 
         usec -= usec % (usec >= day ? hour : usec >= hour ? minute : USEC_PER_SEC);
-        buf_puts(out, value_format_usec(usec, text, sizeof(text)));
+        if (usec >= day)
+                buf_printf(out, "%llud%s", (unsigned long long)(usec / day), usec % day > 0 ? " " : "");
+        if (usec < day || usec % day > 0)
+                buf_puts(out, value_format_usec(usec % day, text, sizeof(text)));
 }
 
 void page_name(Buf *out, const char *name, size_t width) {
@@ -164,8 +175,9 @@ static const char style[] =
         "--bad:#b3261e;--gap:#ddd;--heat:#0072b2;--c0:#0072b2;--c1:#e69f00;--c2:#009e73;--c3:#cc79a7;"
         "--c4:#56b4e9;--c5:#d55e00;--c6:#b8a900;--c7:#6a3d9a;--c8:#9aa4ae}"
         "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}"
-        "body{font-size:9pt;max-width:none}.card,figure,.tile,li,tr{break-inside:avoid}h2{break-after:avoid}}"
-        "@page{size:A4;margin:14mm}"
+        ".card,figure,.tile,li,tr{break-inside:avoid}"
+        "h2,h3,.key,caption{break-after:avoid}}"
+        "@page{size:A4 landscape;margin:12mm}"
         "*{box-sizing:border-box}"
         "body{margin:0 auto;padding:1rem;max-width:84rem;background:var(--bg);color:var(--fg);"
         "font:15px/1.45 system-ui,sans-serif;overflow-wrap:anywhere}"
@@ -184,7 +196,7 @@ static const char style[] =
         ".ys{display:flex;flex-direction:column;justify-content:space-between;text-align:right;font-size:."
         "72em;"
         "line-height:1;white-space:nowrap}.ys.days{justify-content:space-around}"
-        ".xs{display:flex;justify-content:space-between;margin-left:5em;font-size:.72em;gap:.4em;"
+        ".xs{display:flex;justify-content:space-between;margin-left:6.95em;font-size:.72em;gap:.4em;"
         "white-space:nowrap}"
         "svg{display:block;width:100%}svg.plot{height:11em}svg.small{height:5.5em}svg.bar{height:.7em}"
         "svg.heat{height:9.8em}svg *{vector-effect:non-scaling-stroke}"
@@ -227,10 +239,20 @@ static const char style[] =
         "var(--card)}tbody th{font-size:1.1em;border:0}td{display:flex;justify-content:space-between;gap:1em;"
         "border:0;padding:.12em .5em}td::before{content:attr(data-label);color:var(--dim);text-align:left}"
         "td span{text-align:right;white-space:normal}.opt{display:none}}"
-        "@media print{table{display:table;font-size:6.5pt}caption{display:table-caption}"
+        "@media(max-width:30rem){.bars{grid-template-columns:minmax(0,1fr) max-content}.bars "
+        "dt{grid-column:1/-1}}"
+        "@media "
+        "print{body{font-size:8.5pt;max-width:none;padding:0}.wide{overflow:visible}.two{grid-template-"
+        "columns:1fr 1fr}"
+        ".cards{grid-template-columns:repeat(3,1fr)}.tiles{grid-template-columns:repeat(7,auto)}h2{margin-"
+        "top:1em}"
+        "figure{margin-bottom:.4em}svg.plot{height:9em}svg.small{height:4.6em}table{display:table;font-size:"
+        "7pt}caption{display:"
+        "table-caption}"
         "thead{display:table-header-group;position:static;clip-path:none}tbody{display:table-row-group}"
         "tr{display:table-row;border:0;background:none}th,td{display:table-cell;padding:.2em .25em;"
         "border-bottom:1px solid var(--line)}td "
+        "span{white-space:nowrap}td:last-child "
         "span{white-space:normal}td::before{content:none}.opt{display:inline}}";
 
 static void put_head(const Page *p, Buf *out) {
@@ -240,6 +262,8 @@ static void put_head(const Page *p, Buf *out) {
                       "xml:lang=\"en\"><head><meta charset=\"utf-8\"/>"
                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>"
                       "<meta name=\"referrer\" content=\"no-referrer\"/>"
+                      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+                      "'unsafe-inline'\"/>"
                       "<title>bailiff report: ");
         if (p->many_hosts)
                 buf_printf(out, "%zu hosts", json_array_size(hosts));
@@ -338,7 +362,7 @@ static void put_tiles(const Page *p, Buf *out) {
         page_hours(out, (double)sum.v[BOOK_CPU_USEC]);
         close_tile(out);
         open_tile(out, "Memory");
-        buf_printf(out, "%.1f\xc2\xa0GiB\xc2\xb7h", (double)sum.v[BOOK_MEMORY_KIB_SECONDS] / 1048576 / 3600);
+        page_gib_hours(out, (double)sum.v[BOOK_MEMORY_KIB_SECONDS]);
         close_tile(out);
         open_tile(out, "Read and written");
         page_bytes(out, (double)sum.v[BOOK_IO_RBYTES] + (double)sum.v[BOOK_IO_WBYTES]);
@@ -497,7 +521,7 @@ static void put_cells(Buf *out, const json_t *tenant, const Book *b, uint64_t ha
         put_pair(out, page_cpus, json_member(stats, "cpu_permyriad"), last_ceiling(tenant, "cpu_permyriad"));
         close_cell(out);
         open_cell(out, &column);
-        buf_printf(out, "%.1f\xc2\xa0GiB\xc2\xb7h", (double)b->v[BOOK_MEMORY_KIB_SECONDS] / 1048576 / 3600);
+        page_gib_hours(out, (double)b->v[BOOK_MEMORY_KIB_SECONDS]);
         if (json_has(tenant, "memory_share_permyriad")) {
                 buf_puts(out, "<small>");
                 page_percent(out, (double)json_number(tenant, "memory_share_permyriad"));
@@ -607,8 +631,15 @@ static void put_incident(Buf *out, const json_t *o) {
                 buf_puts(out, " of the time");
         }
         json_array_foreach(json_member(o, "resources"), i, r) {
+                const char *name = json_string_value(r);
+
                 buf_puts(out, i == 0 ? " for " : ", ");
-                page_name(out, json_string_value(r), 20);
+                page_name(out,
+                          !name                 ? NULL
+                          : STR_EQ(name, "cpu") ? "CPU"
+                          : STR_EQ(name, "io")  ? "IO"
+                                                : name,
+                          20);
         }
         buf_puts(out, ". Went as far as: ");
         page_name(out, rung, 20);
