@@ -400,7 +400,7 @@ static int find_others(Fleet *f) {
 }
 
 static int ask_curves(Fleet *f) {
-        int r = report_cover_init(&f->cover, &f->axis);
+        int r = report_cover_init(&f->cover, &f->axis, (double)f->axis.from);
 
         for (size_t i = 0; i < ARRAY_SIZE(curves) && r == 0; i++) {
                 r = take_curve(f, &curves[i], NULL);

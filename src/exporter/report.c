@@ -25,7 +25,7 @@
 #include "value.h"
 
 #define POLICIES_MAX 200
-#define INCIDENTS_READ 2000
+#define INCIDENTS_READ 20000
 
 typedef struct Tenant {
         char *name;
@@ -34,7 +34,8 @@ typedef struct Tenant {
         UsageRow row; /* all that it used */
         Rollup rollup; /* of CPU and memory, for percentiles */
         ReportSeries series; /* of the largest */
-        bool large;
+        bool large, of_rule; /* the last policy that told of it has a section of its name */
+        uint64_t told; /* µs: when that was */
         json_t *acts, *would, *ceilings;
 } Tenant;
 
@@ -235,7 +236,7 @@ static int read_rows(HistoryDb *db, Making *m) {
         uint64_t to = m->q->to / USEC_PER_SEC;
         int r;
 
-        if (report_cover_init(&m->cover, &m->axis) < 0)
+        if (report_cover_init(&m->cover, &m->axis, (double)m->reach.from) < 0)
                 return -ENOMEM;
         r = history_db_host_rows(db, m->reach.from, to, take_host_row, m);
         m->cover_of_host = m->cover.row_at > 0;
@@ -299,8 +300,20 @@ static void take_policy(void *user, uint64_t time, const char *text_of_policy) {
                 const char *name = json_text(o, "name");
                 Tenant *t = name ? map_get_str(&m->by_name, name) : NULL;
 
-                if (t && wanted(m, t))
+                if (t && wanted(m, t)) {
+                        const char *rule = json_text(o, "rule");
+
+                        t->told = time;
+                        t->of_rule = rule && STR_EQ(rule, "tenant");
                         note_ceilings(m, t, time, read_ceilings(o));
+                }
+        }
+        /* Whoever has lost his section has no ceilings of it. Tenants of a template are told only while they have containers. */
+        for (i = 0; i < m->n; i++) {
+                Tenant *t = m->tenants[i];
+
+                if (t->of_rule && t->told != time && json_is_object(policy))
+                        note_ceilings(m, t, time, (Ceilings){ UINT64_MAX, UINT64_MAX });
         }
         json_decref(policy);
 }

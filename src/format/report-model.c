@@ -124,8 +124,8 @@ json_t *report_series_to_json(const ReportSeries *s, const ReportAxis *axis, con
 
 /* ---- what is known ---- */
 
-int report_cover_init(ReportCover *c, const ReportAxis *axis) {
-        *c = (ReportCover){ .points = calloc(axis->n + 1, sizeof(double)) };
+int report_cover_init(ReportCover *c, const ReportAxis *axis, double begin) {
+        *c = (ReportCover){ .points = calloc(axis->n + 1, sizeof(double)), .begin = begin };
         return c->points ? 0 : -ENOMEM;
 }
 
@@ -136,7 +136,10 @@ void report_cover_deinit(ReportCover *c) {
 
 static void cover_point(void *user, size_t i, double seconds) { ((double *)user)[i] += seconds; }
 
-static void add_gap(ReportCover *c, double from, double to) {
+/* Up to `to`, of what is not covered so far. */
+static void add_gap(ReportCover *c, double to) {
+        double from = c->at > 0 ? c->at : c->begin;
+
         if (to - from < GAP_LEAST)
                 return;
         if (c->n_gaps < REPORT_GAPS_MAX) {
@@ -153,8 +156,7 @@ static void take_row(ReportCover *c, const ReportAxis *axis) {
         if (c->row_span <= 0)
                 return;
         if (from < c->row_at) {
-                if (c->at > 0)
-                        add_gap(c, c->at, from);
+                add_gap(c, from);
                 spread(axis, from, c->row_at, cover_point, c->points);
                 c->hours[report_hour_of_week((uint64_t)MAX_OF(0.0, (from + c->row_at) / 2))] +=
                         c->row_at - from;
@@ -173,8 +175,7 @@ void report_cover_add(ReportCover *c, const ReportAxis *axis, double to, double 
 
 void report_cover_finish(ReportCover *c, const ReportAxis *axis, double to) {
         take_row(c, axis);
-        if (c->at > 0)
-                add_gap(c, c->at, to);
+        add_gap(c, to);
 }
 
 json_t *report_gaps_to_json(const ReportCover *c) {

@@ -51,19 +51,19 @@ json_t *report_series_to_json(const ReportSeries *s, const ReportAxis *axis, con
 
 /*
  * Of what time anything is known. Rows come in order of time; several may end at the same one. Whatever is not covered by any
- * is a gap.
+ * is a gap, from `begin` on.
  */
 typedef struct ReportCover {
         double seconds, *points; /* of axis */
         double hours[REPORT_HOURS];
-        double at; /* the end of what is covered so far; 0: nothing is */
+        double begin, at; /* at: the end of what is covered so far; 0: nothing is */
         struct {
                 double from, to;
         } gaps[REPORT_GAPS_MAX];
         size_t n_gaps; /* also those beyond */
         double row_at, row_span; /* the row that is not in it yet */
 } ReportCover;
-int report_cover_init(ReportCover *c, const ReportAxis *axis); /* -ENOMEM */
+int report_cover_init(ReportCover *c, const ReportAxis *axis, double begin); /* s; -ENOMEM */
 void report_cover_deinit(ReportCover *c);
 void report_cover_add(ReportCover *c, const ReportAxis *axis, double to, double span);
 void report_cover_finish(ReportCover *c, const ReportAxis *axis, double to);

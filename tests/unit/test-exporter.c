@@ -812,7 +812,6 @@ static void test_meanwhile(void **state) {
         bed_end(&b);
 }
 
-/* ---- the page ---- */
 /* ---- reports ---- */
 
 #define MANY 30
@@ -856,7 +855,11 @@ static void tell_words(Bed *b) {
                                "{\"tenants\":[{\"name\":\"t29\",\"values\":[{\"key\":\"CPUQuota\",\"value\":"
                                "\"50%\"},{\"key\":\"MemoryMax\",\"value\":\"2G\"},{\"key\":\"MemoryHigh\","
                                "\"value\":\"1G\"}]},{\"name\":\"t3\",\"values\":[{\"key\":\"CPUQuota\","
-                               "\"value\":\"infinity\"}]}]}",
+                               "\"value\":\"infinity\"}]},"
+                               "{\"name\":\"t28\",\"rule\":\"tenant\",\"values\":[{\"key\":\"CPUQuota\","
+                               "\"value\":\"50%\"}]},"
+                               "{\"name\":\"t27\",\"rule\":\"template\",\"values\":[{\"key\":\"CPUQuota\","
+                               "\"value\":\"50%\"}]}]}",
                                0, NULL),
                        json_loads(
                                "{\"tenants\":[{\"name\":\"t29\",\"values\":[{\"key\":\"CPUQuota\",\"value\":"
@@ -903,7 +906,7 @@ static size_t count_null(const json_t *values) {
 
 /* An hour of ticks, of which ten minutes are missing: what was used then is in the sums, and a gap in the curves. */
 static void test_report(void **state) {
-        const json_t *t, *host, *series;
+        const json_t *t, *host, *series, *list;
         json_t *report;
         uint64_t sum = 0;
         size_t large = 0;
@@ -957,6 +960,12 @@ static void test_report(void **state) {
         assert_int_equal(json_number(json_array_get(json_member(t, "ceilings"), 1), "cpu_permyriad"), 8000);
         assert_false(json_has(json_array_get(json_member(t, "ceilings"), 1), "memory_bytes"));
         assert_int_equal(json_array_size(json_member(tenant_in(report, "t3"), "ceilings")), 0);
+        list = json_member(tenant_in(report, "t28"), "ceilings"); /* it has lost its section */
+        assert_int_equal(json_array_size(list), 2);
+        assert_int_equal(json_number(json_array_get(list, 0), "cpu_permyriad"), 5000);
+        assert_int_equal(json_number(json_array_get(list, 1), "time"), T0 + 1800 * SEC);
+        assert_false(json_has(json_array_get(list, 1), "cpu_permyriad"));
+        assert_int_equal(json_array_size(json_member(tenant_in(report, "t27"), "ceilings")), 1);
         assert_non_null(tenant_in(report, "<a>'\"&"));
 
         host = json_array_get(json_member(report, "hosts"), 0);

@@ -122,8 +122,9 @@ static void test_gaps(void **state) {
                 { { { 300, 300 }, { 250, 300 }, { 1000, 2000 } },
                   1000,
                   0 }, /* more than there is; back in time */
-                { { { 1000, 10 } }, 10, 0 }, /* nobody knows what was before the first */
-                { { { 0, 0 } }, 0, 0 },
+                { { { 1000, 10 } }, 10, 1 }, /* nothing before the first */
+                { { { 500, 390 }, { 1000, 10 } }, 400, 1 },
+                { { { 0, 0 } }, 0, 1 },
         };
 
         (void)state;
@@ -133,7 +134,7 @@ static void test_gaps(void **state) {
                 double sum = 0;
 
                 report_axis(T0, T0 + 1000, 10, &axis);
-                assert_int_equal(report_cover_init(&c, &axis), 0);
+                assert_int_equal(report_cover_init(&c, &axis, T0), 0);
                 for (size_t k = 0; k < ARRAY_SIZE(cases[i].rows) && cases[i].rows[k].to > 0; k++)
                         report_cover_add(&c, &axis, (double)(T0 + cases[i].rows[k].to),
                                          cases[i].rows[k].span);
@@ -155,11 +156,11 @@ static void test_many_gaps(void **state) {
 
         (void)state;
         report_axis(T0, T0 + 500 * 3600, 10, &axis);
-        assert_int_equal(report_cover_init(&c, &axis), 0);
+        assert_int_equal(report_cover_init(&c, &axis, T0), 0);
         for (unsigned i = 1; i <= 500; i++)
                 report_cover_add(&c, &axis, (double)(T0 + i * 3600), 10);
         report_cover_finish(&c, &axis, (double)(T0 + 500 * 3600));
-        assert_int_equal(c.n_gaps, 499);
+        assert_int_equal(c.n_gaps, 500);
         j = report_gaps_to_json(&c);
         assert_int_equal(json_array_size(j), REPORT_GAPS_MAX);
         json_decref(j);
