@@ -37,11 +37,13 @@ static int unreachable(Buf *error, int r) {
                 buf_puts(error, "bailiff-exporter may be asked by root and members of group bailiff only");
                 return STATUS_REFUSED;
         }
-        buf_printf(error,
-                   "bailiff-exporter, which keeps more, cannot be reached (%s); start it with: systemctl "
-                   "enable --now "
-                   "bailiff-exporter.socket bailiff-exporter.service",
-                   r == -ENOENT || r == -ECONNREFUSED ? "it does not run" : strerror(-r));
+        if (r == -ETIMEDOUT)
+                buf_printf(error, "bailiff-exporter does not answer within %d s", PATIENCE_SEC);
+        else
+                buf_printf(error,
+                           "bailiff-exporter, which keeps the history, cannot be reached (%s); start it "
+                           "with: systemctl enable --now bailiff-exporter.socket bailiff-exporter.service",
+                           r == -ENOENT || r == -ECONNREFUSED ? "it does not run" : strerror(-r));
         return STATUS_UNREACHABLE;
 }
 

@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <stdio.h>
 
+#include "client.h"
 #include "jsonget.h"
 #include "prometheus.h"
 
@@ -23,6 +24,7 @@ struct Prometheus {
         json_t *warnings;
         Buf answer;
         bool too_large;
+        int failure;
 };
 
 static size_t on_data(char *data, size_t size, size_t n, void *user) {
@@ -69,8 +71,10 @@ Prometheus *prometheus_new(const char *url, Buf *error) {
 
         if ((strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) ||
             strpbrk(url, " \t\r\n?#")) {
+                _cleanup_free_ char *name = name_of(url);
+
                 buf_printf(error, "%s is no address of a server: expected http://HOST:PORT or https://HOST",
-                           url);
+                           name ? name : "that");
                 return NULL;
         }
         p = calloc(1, sizeof(*p));
@@ -100,6 +104,7 @@ Prometheus *prometheus_free(Prometheus *p) {
 
 const char *prometheus_name(const Prometheus *p) { return p->name; }
 const json_t *prometheus_warnings(const Prometheus *p) { return p->warnings; }
+int prometheus_failure(const Prometheus *p) { return p->failure; }
 
 /* ---- answers ---- */
 
@@ -126,10 +131,11 @@ static int take_answer(Prometheus *p, long status, json_t **ret, Buf *error) {
         if (said && STR_EQ(said, "error"))
                 buf_printf(error, "%s refuses the question: %s%s%s", p->name, type ? type : "",
                            type ? ": " : "", why ? why : "it does not say why");
-        else if (status == 401 || status == 403)
+        else if (status == 401 || status == 403) {
                 buf_printf(error, "%s does not let us in (HTTP %ld): https://USER:PASSWORD@HOST", p->name,
                            status);
-        else if (status != 200)
+                p->failure = STATUS_REFUSED;
+        } else if (status != 200)
                 buf_printf(error, "%s answers with HTTP %ld where a Prometheus server has its API", p->name,
                            status);
         else if (!said || !STR_EQ(said, "success") || !json_is_array(result))
@@ -158,6 +164,7 @@ static int ask(Prometheus *p, const Buf *url, json_t **ret, Buf *error) {
 
         buf_clear(&p->answer);
         p->too_large = false;
+        p->failure = STATUS_FAILED;
         if (buf_error(url) < 0 || curl_easy_setopt(p->curl, CURLOPT_URL, buf_str(url)) != CURLE_OK) {
                 buf_puts(error, "out of memory");
                 return -EIO;
@@ -165,8 +172,10 @@ static int ask(Prometheus *p, const Buf *url, json_t **ret, Buf *error) {
         c = curl_easy_perform(p->curl);
         if (p->too_large)
                 buf_printf(error, "%s answers with more than %u MiB", p->name, ANSWER_MAX >> 20);
-        else if (c != CURLE_OK)
+        else if (c != CURLE_OK) {
                 buf_printf(error, "%s cannot be asked: %s", p->name, curl_easy_strerror(c));
+                p->failure = STATUS_UNREACHABLE;
+        }
         if (p->too_large || c != CURLE_OK)
                 return -EIO;
         (void)curl_easy_getinfo(p->curl, CURLINFO_RESPONSE_CODE, &status);

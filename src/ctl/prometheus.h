@@ -16,6 +16,9 @@ DEFINE_CLEANUP(Prometheus *, prometheus_free)
 const char *prometheus_name(const Prometheus *p); /* its URL, without user and password */
 const json_t *prometheus_warnings(const Prometheus *p); /* that came with answers: texts, each once */
 
+/* The exit status (client.h) that says how the last question failed. */
+int prometheus_failure(const Prometheus *p);
+
 /* The "result" of an expression in PromQL: [{"metric": {…}, "value": [t, "v"]}…], or with "values". Times in s; the result is the
  * caller's. 0, or -EIO with a sentence in error. */
 int prometheus_query(Prometheus *p, const char *query, uint64_t time, json_t **ret, Buf *error);

@@ -291,7 +291,6 @@ static int ask_format(const Ctl *c, ReportFormat *ret) {
 
 /* Of this host. */
 static int from_exporter(const Ctl *c, usec_t span, json_t **ret) {
-        static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
         _cleanup_buf_ Buf path = BUF_INIT, error = BUF_INIT;
         int r;
 
@@ -302,11 +301,7 @@ static int from_exporter(const Ctl *c, usec_t span, json_t **ret) {
         buf_printf(&path, "/api/v1/report?since=%llus", (unsigned long long)(span / USEC_PER_SEC));
         if (c->given & OPTION_TENANT) {
                 buf_puts(&path, "&tenant=");
-                for (const char *s = c->tenant; *s; s++)
-                        if (strchr(plain, *s))
-                                buf_putc(&path, *s);
-                        else
-                                buf_printf(&path, "%%%02X", (unsigned char)*s);
+                exporter_escape(&path, c->tenant);
         }
         if (buf_error(&path) < 0)
                 return ctl_rendered(-ENOMEM);
@@ -329,7 +324,7 @@ static int from_prometheus(const Ctl *c, usec_t span, json_t **ret) {
         r = report_from_prometheus(p, &q, ret, &error);
         if (r == -ENOMEM)
                 return ctl_rendered(r);
-        return r < 0 ? ctl_fail(STATUS_FAILED, "%s", buf_str(&error)) : STATUS_DONE;
+        return r < 0 ? ctl_fail(prometheus_failure(p), "%s", buf_str(&error)) : STATUS_DONE;
 }
 
 static int write_page(const Ctl *c, const Buf *page) {
