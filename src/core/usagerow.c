@@ -73,6 +73,15 @@ void usage_row_merge(UsageRow *to, const UsageRow *from) {
         to->time = MAX_OF(to->time, from->time);
 }
 
+void usage_row_to_book(const UsageRow *row, Book *ret) {
+        *ret = (Book){};
+        memcpy(ret->v, row->counters, sizeof(row->counters));
+        ret->v[BOOK_PEAK_MEMORY] = MAX_OF(row->gauges[USAGE_MEMORY_PEAK].max, row->gauges[USAGE_MEMORY].max);
+        ret->v[BOOK_PEAK_MEMORY_KIND] = PEAK_SAMPLED;
+        ret->v[BOOK_PEAK_SWAP] = row->gauges[USAGE_SWAP].max;
+        ret->v[BOOK_PEAK_TASKS] = row->gauges[USAGE_TASKS].max;
+}
+
 /* ---- looks ---- */
 
 uint64_t usagerow_slot_end(uint64_t time, uint64_t sec) {

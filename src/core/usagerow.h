@@ -38,6 +38,8 @@ void usage_row_set_gauge(UsageRow *row, UsageGauge g, uint64_t v);
 void usage_row_set_cpu(UsageRow *row);
 /* As if both had been one: sums add up, means are weighted by span, the 95th percentile is the higher one (an upper bound). */
 void usage_row_merge(UsageRow *to, const UsageRow *from);
+/* Its counters, and its highest as sampled peaks. */
+void usage_row_to_book(const UsageRow *row, Book *ret);
 
 /* ---- a cgroup's rows, from looks at it ---- */
 

@@ -361,13 +361,9 @@ static void take_incident(void *user, const char *json) {
 /* ---- JSON ---- */
 
 static json_t *book_json(const UsageRow *row) {
-        Book b = {};
+        Book b;
 
-        memcpy(b.v, row->counters, sizeof(row->counters));
-        b.v[BOOK_PEAK_MEMORY] = MAX_OF(row->gauges[USAGE_MEMORY_PEAK].max, row->gauges[USAGE_MEMORY].max);
-        b.v[BOOK_PEAK_MEMORY_KIND] = PEAK_SAMPLED;
-        b.v[BOOK_PEAK_SWAP] = row->gauges[USAGE_SWAP].max;
-        b.v[BOOK_PEAK_TASKS] = row->gauges[USAGE_TASKS].max;
+        usage_row_to_book(row, &b);
         return usage_book_to_json(&b);
 }
 
