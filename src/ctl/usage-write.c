@@ -7,7 +7,16 @@
 #include "screens.h"
 #include "usage.h"
 
+/* Names belong to whoever called the engine: they are no commands to a terminal, nor formulas of a spreadsheet. */
 void csv_text(Buf *out, const char *s) {
+        _cleanup_buf_ Buf text = BUF_INIT;
+
+        if (*s && strchr("=+-@", *s))
+                buf_putc(&text, '\'');
+        text_escape(&text, s, true, true);
+        if (buf_error(&text) < 0)
+                out->error = -ENOMEM;
+        s = buf_str(&text);
         if (s[strcspn(s, "\",\r\n")] == '\0' && *s != ' ') {
                 buf_puts(out, s);
                 return;

@@ -377,8 +377,37 @@ static void test_csv(void **state) {
         has(buf_str(&c), "name,id,tenant,cgroup,engine,since_usec,ended_usec,end,cpu_usec,");
         has(buf_str(&c), "\r\nweb,1111,acme,/a,docker,1700000000000000,,,900000000,");
         has(buf_str(&c),
-            "\r\n\"evil\x1b[2J,\"\"x\ny\",,acme,/b,unit,1700000000000000,1700000100000000,oom,1,");
+            "\r\n\"evil\\x1b[2J,\"\"x\ny\",,acme,/b,unit,1700000000000000,1700000100000000,oom,1,");
         json_decref(usage);
+}
+
+static void test_csv_text(void **state) {
+        static const struct {
+                const char *text, *csv;
+        } rows[] = {
+                { "", "" },
+                { "acme", "acme" },
+                { "a-b+c=d@e", "a-b+c=d@e" },
+                { " a", "\" a\"" },
+                { "a,\"b\"", "\"a,\"\"b\"\"\"" },
+                { "=1+1", "'=1+1" },
+                { "+1", "'+1" },
+                { "-1", "'-1" },
+                { "@SUM(A1),2", "\"'@SUM(A1),2\"" },
+                { "\t=1", "\\x09=1" },
+                { "\x1b]0;x\x07", "\\x1b]0;x\\x07" },
+                { "a\r\nb", "\"a\\x0d\nb\"" },
+                { "\xff", "\\xff" },
+                { "t\xc3\xa9l", "t\xc3\xa9l" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_buf_ Buf b = BUF_INIT;
+
+                csv_text(&b, rows[i].text);
+                assert_string_equal(buf_str(&b), rows[i].csv);
+        }
 }
 
 /* ---- OpenMetrics ---- */
@@ -572,7 +601,7 @@ static void test_report(void **state) {
         assert_int_equal(report_csv(j, &csv), 0);
         has(buf_str(&csv), "host,tenant,from_usec,to_usec,");
         has(buf_str(&csv),
-            "\r\nweb7,\"acme,\x1b[31m\",1700000000000000,1700086400000000,7500,10,100,4000,12500,15000,1,"
+            "\r\nweb7,\"acme,\\x1b[31m\",1700000000000000,1700086400000000,7500,10,100,4000,12500,15000,1,"
             "1048576,2097152,,3,0,0,0,0,0,0,1,5400000000,");
         has(buf_str(&csv), "\r\n,bare,1700000000000000,1700086400000000,,,");
         /* As many fields in each line. */
@@ -589,15 +618,11 @@ static void test_report(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_history),
-                cmocka_unit_test(test_reach),
-                cmocka_unit_test(test_damaged),
-                cmocka_unit_test(test_screens),
-                cmocka_unit_test(test_widths),
-                cmocka_unit_test(test_since),
-                cmocka_unit_test(test_csv),
-                cmocka_unit_test(test_openmetrics),
-                cmocka_unit_test(test_openmetrics_many),
+                cmocka_unit_test(test_history),     cmocka_unit_test(test_reach),
+                cmocka_unit_test(test_damaged),     cmocka_unit_test(test_screens),
+                cmocka_unit_test(test_widths),      cmocka_unit_test(test_since),
+                cmocka_unit_test(test_csv),         cmocka_unit_test(test_csv_text),
+                cmocka_unit_test(test_openmetrics), cmocka_unit_test(test_openmetrics_many),
                 cmocka_unit_test(test_report),
         };
 
