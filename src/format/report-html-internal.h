@@ -17,6 +17,7 @@ typedef enum PageTime {
         PAGE_TIME_SHORT, /* "Mon 5 Jan 13:05" */
         PAGE_TIME_DAY, /* "5 Jan" */
         PAGE_TIME_CLOCK, /* "13:05" */
+        PAGE_TIME_ZONE, /* "CET" */
 } PageTime;
 void page_time(Buf *out, uint64_t usec, PageTime how); /* local */
 void page_span(Buf *out, uint64_t usec); /* "2d 3h" */

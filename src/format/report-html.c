@@ -71,6 +71,7 @@ void page_time(Buf *out, uint64_t usec, PageTime how) {
                                              how == PAGE_TIME         ? "%a %-d %b %Y, %H:%M"
                                              : how == PAGE_TIME_SHORT ? "%a %-d %b %H:%M"
                                              : how == PAGE_TIME_DAY   ? "%-d %b"
+                                             : how == PAGE_TIME_ZONE  ? "%Z"
                                                                       : "%H:%M",
                                              &tm) > 0)
                 buf_puts(out, text);
@@ -285,7 +286,8 @@ static void put_head(const Page *p, Buf *out) {
         buf_puts(out, " to ");
         page_time(out, p->to, PAGE_TIME);
         buf_puts(out, " ");
-        page_name(out, json_text(p->report, "timezone"), 32);
+        /* Times are told in the zone of who makes the page, hours of the week in that of who made the report. */
+        page_time(out, p->to, PAGE_TIME_ZONE);
         buf_puts(out, " (");
         page_span(out, p->to - MIN_OF(p->from, p->to));
         if (json_number(p->report, "asked") > p->to - p->from + p->step) {
