@@ -120,6 +120,7 @@ ctl report --since 1h --json
 num "$(jq '.tenants[] | select(.name == "acme").series.cpu_permyriad | map(select(. != null)) | length' <<<"$CTL_OUT")" '>' 0 'knows how it went' || diag "$CTL_ERR"
 ctl report --since 1h --html /tmp/report.html
 like "$(</tmp/report.html)" '<!DOCTYPE html>.*acme.*</html>' 'as a page in a file' || diag "$CTL_ERR"
+like "$(</tmp/report.html)" 'what there is' 'that knows what the host has'
 like "$(curl -si --max-time 60 --unix-socket $SOCKET 'http://localhost/report?since=1h')" "200 OK.*style-src.*text/html|200 OK.*text/html.*style-src" 'and from the socket, with its styles'
 
 # ---- whatever happens to it, the guard does not notice
@@ -161,6 +162,10 @@ like "$(journalctl -u bailiff-exporter.service -o cat --no-pager)" 'exporter.con
 printf '[Exporter]\nListen=127.0.0.1:9477\n' >$CONF
 systemctl stop bailiff-exporter.service bailiff-exporter.socket
 systemctl reset-failed bailiff-exporter.service bailiff-exporter.socket 2>/dev/null || :
+ctl report --html /tmp/report.html
+is "$CTL_STATUS" 3 'without an exporter there is no report'
+like "$CTL_ERR" 'systemctl enable --now bailiff-exporter' 'it says how to start one'
+like "$(</tmp/report.html)" '<!DOCTYPE html>.*acme.*</html>' 'and the page of before stays'
 systemctl start bailiff-exporter.service
 is "$(code http://127.0.0.1:9477/metrics)" 200 'at loopback there are metrics'
 is "$(code http://127.0.0.1:9477/api/v1/status)" 404 'and nothing else'
