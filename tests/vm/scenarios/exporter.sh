@@ -9,6 +9,7 @@
 #
 # /var/lib/bailiff/history is a small tmpfs, to be filled.
 #
+# kernels: 6.1 6.12
 # timeout: 500
 
 SOCKET=/run/bailiff-exporter/socket
