@@ -12,11 +12,13 @@
 
 #include "refusal.h"
 
-bool refusal_look(Refusal *r, int error, bool works) {
-        bool say = error != 0 && !r->told;
-
-        r->told = error != 0 || (r->told && !works);
-        return say;
+bool refusal_look(Refusal *r, int error, bool works, usec_t now) {
+        if (works)
+                r->told = false;
+        if (error == 0 || r->told || (r->ever && now - MIN_OF(r->told_at, now) < REFUSAL_AGAIN_USEC))
+                return false;
+        *r = (Refusal){ .told = true, .ever = true, .told_at = now };
+        return true;
 }
 
 static const char no_capability[] = "bailiff-netlink has no CAP_NET_ADMIN";

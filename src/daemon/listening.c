@@ -41,11 +41,12 @@ static void on_status(void *user, const NlStatus *s) {
         int events = (int)(s->events_error & 4095), records = (int)(s->tasks_error & 4095);
 
         /* Records have no error of their own where there are no events: without lineage they are nobody's. */
-        if (refusal_look(&l->events_refusal, events, s->hears & NL_HEARS_EVENTS))
+        if (refusal_look(&l->events_refusal, events, s->hears & NL_HEARS_EVENTS, guard_clock()))
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the kernel gives no process events (%s): %s; everything else works",
                          refusal_of_events(events), without_events());
-        if (refusal_look(&l->records_refusal, events ? 0 : records, s->hears & NL_HEARS_RECORDS))
+        if (refusal_look(&l->records_refusal, events ? 0 : records, s->hears & NL_HEARS_RECORDS,
+                         guard_clock()))
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the kernel gives no records of tasks that ended (taskstats: %s): what containers "
                          "without a slice of "

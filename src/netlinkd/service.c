@@ -363,11 +363,12 @@ static int loop(Service *s) {
 
         for (;;) {
                 usec_t now = service_clock(CLOCK_MONOTONIC), next = USEC_INFINITY;
-                bool read_now = now >= s->turn_at;
+                bool read_now =
+                        now >= s->turn_at; /* room is waited for then, too: it may be memory that lacks */
                 struct pollfd p[] = {
                         { .fd = s->config.listen_fd, .events = POLLIN },
                         { .fd = s->config.stop_fd, .events = POLLIN },
-                        { .fd = s->client, .events = s->blocked ? POLLIN | POLLOUT : POLLIN },
+                        { .fd = s->client, .events = s->blocked && read_now ? POLLIN | POLLOUT : POLLIN },
                         { .fd = read_now ? s->events.fd : -1, .events = POLLIN },
                         { .fd = read_now ? s->tasks.fd : -1, .events = POLLIN },
                 };

@@ -12,18 +12,22 @@
 
 #include "refusal.h"
 
-/* '.': nothing is asked, so no error; 'w': it works; 'e': refused; 'f': refused with another error. What is said, '!'. */
+/* A look each minute. '.': nothing is asked, so no error; 'w': it works; 'e': refused; 'f': refused with another error. What is
+ * said: '!'. */
 static void test_once(void **state) {
         static const struct {
                 const char *looks, *said;
         } rows[] = {
                 { "e", "!" },
-                { "eeeee", "!    " },
+                { "eeeeeeeeeeeeeeeeee", "!                 " },
                 { "www", "   " },
                 { "we", " !" },
-                { "ewe", "! !" }, /* it was well between */
-                { "e.e.e", "!    " }, /* containers come and go: nothing is asked meanwhile */
-                { "e..w..e", "!     !" },
+                { "e.e.e.e.e.e.e", "!            " }, /* containers come and go: nothing is asked meanwhile */
+                { "ewwwwwwwwwe", "!         !" }, /* it was well between */
+                { "ewwwwe", "!     " }, /* too soon, */
+                { "ewwwweeeeeee", "!         ! " }, /* and later it still is */
+                { "ewewewewewewewewewewewe", "!         !         !  " }, /* by turns */
+                { "ew..........e", "!           !" },
                 { "ef", "! " }, /* another reason is no other fact */
                 { "...", "   " },
                 { ".e", " !" },
@@ -33,11 +37,13 @@ static void test_once(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 Refusal r = {};
 
+                assert_int_equal(strlen(rows[i].looks), strlen(rows[i].said));
                 for (size_t k = 0; rows[i].looks[k]; k++) {
                         char look = rows[i].looks[k];
                         int error = look == 'e' ? EPERM : look == 'f' ? EINVAL : 0;
 
-                        if (refusal_look(&r, error, look == 'w') != (rows[i].said[k] == '!'))
+                        if (refusal_look(&r, error, look == 'w', k * 60 * USEC_PER_SEC) !=
+                            (rows[i].said[k] == '!'))
                                 fail_msg("%s: look %zu", rows[i].looks, k);
                 }
         }
