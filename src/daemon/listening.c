@@ -174,6 +174,11 @@ void listening_dispatch(Guard *g) {
                 l->away_since = 0;
         } else if (nlclient_wants(l->client) == 0)
                 l->away_since = 0;
+        else if (l->away_since == 0) {
+                /* systemd takes connections for a service that does not start, and never ends them. */
+                l->away_since = guard_clock();
+                l->away_why = "it does not answer";
+        }
         at = nlclient_next_time(l->client);
         if (at == USEC_INFINITY)
                 (void)sd_event_source_set_enabled(l->wake, SD_EVENT_OFF);
@@ -325,7 +330,7 @@ json_t *render_listening(const Guard *g) {
         int events = l->have_status ? (int)(l->status.events_error & 4095) : 0,
             records = l->have_status ? (int)(l->status.tasks_error & 4095) : 0;
 
-        json_set_bool(o, "connected", nlclient_connected(l->client));
+        json_set_bool(o, "connected", nlclient_connected(l->client) && l->have_status);
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 if (wants & 1U << i)
                         (void)json_array_append_new(a, json_text_or_null(names[i]));

@@ -176,7 +176,9 @@ is "$(code -H 'Host: evil.example' http://127.0.0.1:9477/metrics)" 403 'nor for 
 
 PID=$(exporter_pid)
 beats BEFORE
-EXPORTER_FUZZ_SEC=60 check 'who behaves is served under fire, and it is as before afterwards' /mnt/share/vm/exporter-fuzz --at "$PID" $SOCKET 9477
+# Whoever shoots takes little CPU from others: what is asked here is what the exporter takes.
+check 'who behaves is served under fire, and it is as before afterwards' \
+	systemd-run --quiet --scope -p CPUWeight=1 -E EXPORTER_FUZZ_SEC=60 /mnt/share/vm/exporter-fuzz --at "$PID" $SOCKET 9477
 is "$(exporter_pid)" "$PID" 'it is the same exporter'
 unnoticed
 done_testing

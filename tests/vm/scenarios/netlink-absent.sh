@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154,SC2016,SC2086
 # Where the kernel tells nothing of processes: bailiff-netlink in another network namespace, in another user namespace, in another
-# pid namespace, and on a kernel that was built without. It is said once, in words, also when it is asked again; containers are found,
+# pid namespace, on a kernel that was built without, and a service that does not start. It is said once, in words, also when it is asked again; containers are found,
 # counted, held and killed all the same, nobody invents how they ended, and nothing goes round in circles. (Without the capability:
 # netlink-tasks.sh; without the service: netlink-events.sh.)
 #
@@ -93,12 +93,30 @@ without kernel 'the kernel has no CONFIG_CONNECTOR.*' '.*' <<-'P'
 	Environment=LD_PRELOAD=/usr/lib/bailiff/test/nonetlink.so
 P
 
+# ---- a service that fails at once: systemd takes the guard's connection, and starts it again and again
+
+guard_stop
+printf '[Service]\nExecStart=\nExecStart=/usr/bin/false\n' >$DROPIN
+systemctl daemon-reload
+systemctl stop bailiff-netlink.service
+since=$EPOCHSECONDS
+guard_start
+scope waits tenant-a.slice sleep 900
+wait_for 60 'guard_log --since=@$since | grep -q "bailiff-netlink is not there (it does not answer)"' 'the guard says that nobody answers'
+is "$(netlink .connected)" false 'status has it'
+nap 10
+is "$(guard_log --since=@$since | grep -c 'bailiff-netlink is not there')" 1 'once'
+failures=$(journalctl --quiet --no-pager --unit=bailiff-netlink.service --since="@$since" --output=cat | grep -c 'Main process exited' || :)
+spent=$((EPOCHSECONDS - since))
+diag "$failures starts in $spent s"
+num "$failures" '<=' $((spent / 2 + 2)) 'PID 1 is not kept busy with it'
+
 # ---- and with all of it again
 
 guard_stop
 rm $DROPIN
 systemctl daemon-reload
-systemctl restart bailiff-netlink.service
+systemctl stop bailiff-netlink.service
 guard_start
 scope last tenant-a.slice sleep 900
 wait_for 60 '[ "$(netlink "\"\\(.connected) \\(.events_error) \\(.tasks_error)\"")" = "true null null" ]' 'in the host'\''s namespaces everything is told'
