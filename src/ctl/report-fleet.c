@@ -296,6 +296,8 @@ static int by_memory(const void *a, const void *b) {
 static void choose_large(Fleet *f) {
         size_t chosen = MIN_OF(f->n, (size_t)REPORT_TOP / 2);
 
+        if (f->n == 0)
+                return;
         qsort(f->tenants, f->n, sizeof(*f->tenants), by_memory);
         for (size_t i = 0; i < chosen; i++)
                 f->tenants[i]->large = true;
