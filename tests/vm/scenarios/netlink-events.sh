@@ -76,6 +76,8 @@ ends dumped core "SIGABRT, core dumped" "killed, and its memory dumped"
 sysctl --quiet --write "kernel.core_pattern=$core_pattern"
 head -n 1 "$CGROOT/$THREE/cgroup.procs" | xargs kill -USR1
 ends three exit "exit status 3" "ended by itself"
+executed() { ctl events --json; jq -r --arg name "$1" '[.events[] | select(.kind == "exec" and .container == $name)] | map(.program) | join(" ")' <<<"$CTL_OUT"; }
+wait_for 60 '[[ " $(executed killed) " = *" busybox "* ]]' "what a new container runs was told"
 head -n 1 "$CGROOT/$OOM/cgroup.procs" | xargs kill -USR1
 ends oom oom "SIGKILL, by the kernel, for memory" "killed by the kernel"
 ctl kill thrown
