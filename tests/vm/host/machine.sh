@@ -28,6 +28,7 @@ kernel_command_line() {
 	local target=vmjob.target unit
 	local line="console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr audit=0 lsm=bpf nowatchdog"
 	line+=" psi=1 cgroup_no_v1=all random.trust_cpu=on net.ifnames=0 systemd.show_status=no"
+	line+=" unknown_nmi_panic panic_print=1"  # host/watch.py asks a machine that hangs
 	[ "$ACCEL" = kvm ] || line+=" tsc=reliable clocksource=tsc no_timer_check"
 	if [ -n "$FULL" ]; then
 		target=vmjob-full.target
@@ -203,7 +204,7 @@ cleanup() {
 }
 
 # Runs script $1 with the remaining arguments in a machine of the shape; exits with its status,
-# 124 when TIME_LIMIT was reached, 125 when the machine itself failed.
+# 124 when TIME_LIMIT was reached (watch.py tells of the machine then), 125 when the machine itself failed.
 run_job() {
 	local script=$1 start qemu_status=0 output_pid status
 	local -a console
@@ -242,10 +243,10 @@ run_job() {
 	cat <"$WORK/out" &
 	output_pid=$!
 	# <&0: a background command would get /dev/null
-	timeout --foreground --kill-after=2 "$TIME_LIMIT" qemu-system-x86_64 "${QEMU_ARGS[@]}" \
+	python3 "$VM_DIR/host/watch.py" "$TIME_LIMIT" "$WORK/qmp" qemu-system-x86_64 "${QEMU_ARGS[@]}" \
 		-chardev "file,id=out,path=$WORK/out" -chardev "file,id=rc,path=$WORK/rc" \
 		-chardev "file,id=files,path=$WORK/files" -chardev "pipe,id=in,path=$WORK/in" \
-		"${console[@]}" -monitor none <&0 2>"$WORK/qemu.err" &
+		"${console[@]}" -monitor none -qmp "unix:$WORK/qmp,server=on,wait=off" <&0 2>"$WORK/qemu.err" &
 	QEMU_PIDS+=($!)
 	wait $! || qemu_status=$?
 	# If QEMU died before it opened the fifo, cat still waits for a writer.
@@ -265,13 +266,18 @@ take_files() {
 		log "the guest's files came back incomplete"
 }
 
-explain_no_status() {  # $1 status of timeout/QEMU
-	if [ "$1" = 124 ] || [ "$1" = 137 ]; then
-		log "time limit of $TIME_LIMIT s reached"
-		exit 124
-	fi
-	log "the guest ended without a status (QEMU: $1)"
+explain_no_status() {  # $1 status of watch.py, which is QEMU's or 124
+	[ "$1" = 124 ] || log "the guest ended without a status (QEMU: $1)"
 	cat "$WORK/qemu.err" >&2
-	[ "$CONSOLE" = stdio ] || tail -n 20 "${CONSOLE:-$WORK/console}" >&2
+	[ "$CONSOLE" = stdio ] || console_of_interest "${CONSOLE:-$WORK/console}" | sed 's/^/vm: console: /' >&2
+	[ "$1" != 124 ] || exit 124
 	exit 125
+}
+
+console_of_interest() {  # $1 file: its end, or of a list of tasks (watch.py) what comes before and who does not sleep
+	if grep -q '\] task:' "$1"; then
+		awk '/\] task:/ {list = 1; show = /state:[RD]/} /\] Sched Debug/ {exit} !list || show' "$1" | tail -n 100
+	else
+		tail -n 40 "$1"
+	fi
 }
