@@ -100,8 +100,11 @@ static int run(const char *dir, uint64_t n) {
                 return -ENOMEM;
         o.path = path;
         r = history_db_new(&o, &db);
-        if (r >= 0)
-                r = collect_new(db, &c);
+        if (r >= 0) {
+                const CollectOptions collect = { .jobs = history_jobs_at_once(db) };
+
+                r = collect_new(&collect, &c);
+        }
         if (r >= 0)
                 r = history_new(1, 64 << 20, HISTORY_SPAN_USEC, &h);
         for (uint64_t i = 0; i < n && r >= 0; i++) {
@@ -119,7 +122,7 @@ static int run(const char *dir, uint64_t n) {
                         r = fetch(h, c, second, &spent);
         }
         if (r >= 0) {
-                const Pages p = { .config = &config, .db = db, .collect = c };
+                const Pages p = { .config = &config, .collect = c };
 
                 r = pages(&p, n, spent);
         }

@@ -126,6 +126,10 @@ measure_netdata() {  # N
 	measure_alone '' "netdata-$1=system.slice/netdata.service"
 	measure_scrapes netdata "$1" system.slice/netdata.service "$NETDATA"
 	GOT[netdata-found-$1]=$(netdata_containers </run/page)
+	if ((${GOT[netdata-found-$1]} < $1)); then  # it had them all, so it began anew
+		echo "# netdata has lost them: its scrapes are left out" >&2
+		unset "GOT[netdata-time-$1]" "GOT[netdata-cpu-$1]" "GOT[netdata-bytes-$1]" "GOT[netdata-series-$1]"
+	fi
 	GOT[netdata-rss-$1]=$(rss system.slice/netdata.service)
 	systemctl stop netdata.service
 }

@@ -91,9 +91,8 @@ static json_t *text_or_null(const char *s) { return s && *s ? text(s) : json_nul
 
 static void send_status(Pages *p, HttpAnswer *a) {
         const ExporterStats *s = &p->stats;
-        HistoryDbStatus h;
+        const HistoryDbStatus *h = &p->history;
 
-        history_db_get_status(p->db, &h);
         send_json(a,
                   json_pack("{s:O?, s:{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:s, s:o, s:o, s:o, s:o, s:o, "
                             "s:o, s:o, s:o}}}",
@@ -104,12 +103,12 @@ static void send_status(Pages *p, HttpAnswer *a) {
                             "rounds_failed", number(s->rounds_failed), "push",
                             p->config->push.url ? push_status_to_json(&s->push) : json_null(), "history",
                             "state", history_db_state_to_string(s->history), "error",
-                            text_or_null(s->history_error), "bytes", number(h.bytes), "used_bytes",
-                            number(h.used_bytes), "failed", number(h.n_failed), "set_aside",
-                            text_or_null(h.set_aside), "oldest_raw",
-                            number(h.oldest[HISTORY_RAW] * USEC_PER_SEC), "oldest_5min",
-                            number(h.oldest[HISTORY_5MIN] * USEC_PER_SEC), "oldest_1h",
-                            number(h.oldest[HISTORY_1H] * USEC_PER_SEC)));
+                            text_or_null(s->history_error), "bytes", number(h->bytes), "used_bytes",
+                            number(h->used_bytes), "failed", number(h->n_failed), "set_aside",
+                            text_or_null(h->set_aside), "oldest_raw",
+                            number(h->oldest[HISTORY_RAW] * USEC_PER_SEC), "oldest_5min",
+                            number(h->oldest[HISTORY_5MIN] * USEC_PER_SEC), "oldest_1h",
+                            number(h->oldest[HISTORY_1H] * USEC_PER_SEC)));
 }
 
 /* ---- what the history says ---- */

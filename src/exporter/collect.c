@@ -10,9 +10,10 @@
  * A look gives only what was read, and a chunk of the stream forgets what earlier ones told. For what is
  * counted that would be a gap, so here the last known value of each field stays.
  *
- * What cannot be written is kept, one row to a subject: later rows are added to it, so that a full disk costs resolution and no
- * sums. Tenants' rows are differences of the totals that the guard keeps, and the total at the last row is in the history: what was
- * used while nobody was here is in the first row after it.
+ * Jobs have copies of all that they need, and what they find out comes back with them: a disk may take a minute for one, and
+ * the loop goes on. What could not be written, or not even be handed over, is kept, one row to a subject: later rows are added to it,
+ * so that a full or slow disk costs resolution and no sums. Tenants' rows are differences of the totals that the guard keeps, and the
+ * total at the last row is in the history: what was used while nobody was here is in the first row after it.
  */
 
 #include "bookmetrics.h"
@@ -21,21 +22,20 @@
 #include "jsonget.h"
 #include "num.h"
 
-#define BATCH_MAX 1024
+#define BATCH_MAX 1024 /* rows of a job */
 #define SETTLED (100 * USEC_PER_MSEC) /* a last look so short before the end has seen all */
 #define BACK_SEC 2400 /* the stream does not reach back further */
 #define UNASSIGNED "unassigned"
 
-int collect_new(HistoryDb *db, Collect **ret) {
+int collect_new(const CollectOptions *o, Collect **ret) {
         Collect *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
-        c->db = db;
+        c->o = *o;
         c->first = UINT64_MAX;
         c->reader = history_reader_new();
-        c->batch = calloc(BATCH_MAX, sizeof(*c->batch));
-        if (!c->reader || !c->batch)
+        if (!c->reader)
                 return collect_free(c), -ENOMEM;
         *ret = c;
         return 0;
@@ -67,7 +67,6 @@ Collect *collect_free(Collect *c) {
         map_deinit(&c->by_index);
         map_deinit(&c->tenants);
         history_reader_free(c->reader);
-        free(c->batch);
         free(c);
         return NULL;
 }
@@ -86,14 +85,98 @@ static bool replace(char **to, const char *text, bool *changed) {
         return true;
 }
 
-/* ---- writing ---- */
+/* ---- rows on their way ---- */
 
-/* Numbers of a transaction that failed mean nothing. */
-static void forget_numbers(Collect *c) {
+/* A cgroup's names as they were when the job was made. */
+typedef struct Names {
+        HistoryCgroup g;
+        char text[];
+} Names;
+
+typedef struct RowJob {
+        HistoryJob job;
+        Collect *collect;
+        uint64_t generation;
+        size_t n;
+        struct JobRow {
+                uint64_t cgroup_id;
+                int64_t number; /* 0: the names tell */
+                Names *names; /* NULL: the history has them */
+                UsageRow row;
+        } rows[BATCH_MAX];
+} RowJob;
+
+static const char *put_text(char **at, const char *text) {
+        char *to = *at;
+
+        if (!text)
+                return NULL;
+        *at = stpcpy(to, text) + 1;
+        return to;
+}
+
+static size_t text_size(const char *text) { return text ? strlen(text) + 1 : 0; }
+
+static Names *names_of(const Subject *s) {
+        size_t size = text_size(s->tenant) + text_size(s->name) + text_size(s->cgroup) +
+                      text_size(s->engine) + text_size(s->id) + text_size(s->image);
+        Names *n = malloc(sizeof(*n) + size);
+        char *at;
+
+        if (!n)
+                return NULL;
+        at = n->text;
+        n->g = (HistoryCgroup){
+                .who = { s->kind, s->cgroup_id, s->since, put_text(&at, s->tenant), put_text(&at, s->name),
+                         put_text(&at, s->cgroup) },
+                .engine = put_text(&at, s->engine),
+                .id = put_text(&at, s->id),
+                .image = put_text(&at, s->image),
+                .ended = s->ended,
+                .end = s->end, /* a literal */
+        };
+        return n;
+}
+
+/* Once the file is open, which may be another one than that of which we know numbers. */
+static int put_rows(RowJob *j, HistoryDb *db) {
+        bool known = history_db_generation(db) == j->generation;
+        int r = 0;
+
+        for (size_t i = 0; i < j->n; i++)
+                if (!known && !j->rows[i].names)
+                        return HISTORY_DB_FAILED; /* once more, with names */
+        for (size_t i = 0; i < j->n && r == 0; i++) {
+                struct JobRow *x = &j->rows[i];
+
+                if (x->names)
+                        r = history_db_cgroup(db, &x->names->g, &x->number);
+                if (r == 0)
+                        r = history_db_put(db, HISTORY_OF_CGROUP, x->number, &x->row);
+        }
+        return r;
+}
+
+static int run_rows(HistoryJob *job, HistoryDb *db) {
+        RowJob *j = (RowJob *)job;
+        int r = history_db_begin(db), k;
+
+        if (r == 0)
+                r = put_rows(j, db);
+        k = history_db_commit(db);
+        j->generation = history_db_generation(db);
+        return r != 0 ? r : k;
+}
+
+/* Numbers of a transaction that failed, or in another file, mean nothing. */
+static void note_generation(Collect *c, uint64_t generation) {
         TenantState *t;
         size_t i = 0;
         Subject *s;
 
+        if (c->generation == generation)
+                return;
+        c->generation = generation;
         while ((s = map_next(&c->by_cgroup, &i))) {
                 s->number = 0;
                 s->named = false;
@@ -102,83 +185,109 @@ static void forget_numbers(Collect *c) {
                 t->number = 0;
 }
 
-static int put_subject(Collect *c, Subject *s) {
-        HistoryCgroup g = {
-                .who = { s->kind, s->cgroup_id, s->since, s->tenant, s->name, s->cgroup },
-                .engine = s->engine,
-                .id = s->id,
-                .image = s->image,
-                .ended = s->ended,
-                .end = s->end,
-        };
-        int r = history_db_cgroup(c->db, &g, &s->number);
-
-        if (r == 0)
-                s->named = true;
-        return r;
+static void keep_row(Subject *s, const UsageRow *row) {
+        if (s->has_pending)
+                usage_row_merge(&s->pending, row);
+        else
+                s->pending = *row;
+        s->has_pending = true;
 }
 
-static void write_batch(Collect *c) {
-        int r = history_db_begin(c->db);
+static void done_rows(HistoryJob *job) {
+        RowJob *j = (RowJob *)job;
+        Collect *c = j->collect;
 
-        for (size_t i = 0; i < c->n_batch && r == 0; i++) {
-                Subject *s = c->batch[i].subject;
+        note_generation(c, j->generation);
+        for (size_t i = 0; i < j->n; i++) {
+                struct JobRow *x = &j->rows[i];
+                Subject *s =
+                        map_get_u64(&c->by_cgroup, x->cgroup_id); /* it stays as long as this is under way */
 
-                if (s->number == 0 || !s->named)
-                        r = put_subject(c, s);
-                if (r == 0)
-                        r = history_db_put(c->db, HISTORY_OF_CGROUP, s->number, &c->batch[i].row);
+                if (s) {
+                        s->under_way--;
+                        if (job->result == 0)
+                                s->number = x->number;
+                        else
+                                keep_row(s, &x->row);
+                }
+                free(x->names);
         }
-        r = history_db_commit(c->db);
-        for (size_t i = 0; i < c->n_batch && r != 0; i++) {
-                Subject *s = c->batch[i].subject;
+        free(j);
+}
 
-                if (s->has_pending)
-                        usage_row_merge(&s->pending, &c->batch[i].row);
-                else
-                        s->pending = c->batch[i].row;
-                s->has_pending = true;
-        }
-        if (r != 0)
-                forget_numbers(c);
-        c->n_batch = 0;
+static void flush(Collect *c) {
+        RowJob *j = steal_ptr(c->filling);
+
+        if (j)
+                c->o.jobs.submit(c->o.jobs.user, &j->job);
+}
+
+/* The job that takes one more row; NULL: none does. */
+static RowJob *job_for_row(Collect *c) {
+        RowJob *j;
+
+        if (c->filling && c->filling->n == BATCH_MAX)
+                flush(c);
+        if (c->filling)
+                return c->filling;
+        c->crowded = c->crowded || !c->o.jobs.has_room(c->o.jobs.user);
+        if (c->crowded)
+                return NULL;
+        j = malloc(sizeof(*j));
+        if (!j)
+                return NULL;
+        j->job = (HistoryJob){ .run = run_rows, .done = done_rows };
+        j->collect = c;
+        j->generation = c->generation;
+        j->n = 0;
+        return c->filling = j;
 }
 
 static void add_row(Collect *c, Subject *s, const UsageRow *row) {
-        struct CollectRow *to;
+        RowJob *j = job_for_row(c);
+        Names *names = NULL;
+        struct JobRow *to;
 
-        if (c->n_batch == BATCH_MAX)
-                write_batch(c);
-        to = &c->batch[c->n_batch++];
-        *to = (struct CollectRow){ s, *row };
+        if (j && (s->number == 0 || !s->named) && !(names = names_of(s)))
+                j = NULL;
+        if (!j) {
+                keep_row(s, row);
+                return;
+        }
+        to = &j->rows[j->n++];
+        *to = (struct JobRow){ s->cgroup_id, s->number, names, *row };
         if (s->has_pending) {
                 to->row = s->pending;
                 usage_row_merge(&to->row, row);
                 usage_row_set_cpu(&to->row);
                 s->has_pending = false;
         }
+        s->named = true;
+        s->under_way++;
 }
 
-/* Those that ended and have nothing to tell any more; the rest of them tries again. */
+/* Those that ended and have nothing to tell any more; the rest of them tries again with the next stream. */
 static void drop_gone(Collect *c) {
         size_t i = 0;
         Subject *s;
 
-        while ((s = map_next(&c->by_cgroup, &i))) {
-                if (!s->gone)
-                        continue;
-                if (s->has_pending) {
+        while ((s = map_next(&c->by_cgroup, &i)))
+                if (s->gone && !s->has_pending && s->under_way == 0) {
+                        (void)map_remove_u64(&c->by_cgroup, s->cgroup_id);
+                        subject_free(s);
+                }
+}
+
+static void tell_gone(Collect *c) {
+        size_t i = 0;
+        Subject *s;
+
+        while ((s = map_next(&c->by_cgroup, &i)))
+                if (s->gone && s->has_pending) {
                         UsageRow row = s->pending;
 
                         s->has_pending = false;
                         add_row(c, s, &row);
-                }
-        }
-        write_batch(c);
-        for (i = 0; (s = map_next(&c->by_cgroup, &i));)
-                if (s->gone && !s->has_pending) {
-                        (void)map_remove_u64(&c->by_cgroup, s->cgroup_id);
-                        subject_free(s);
                 }
 }
 
@@ -203,8 +312,11 @@ static void on_define(void *user, uint32_t index, const HistoryWho *who) {
         Subject *s = map_get_u64(&c->by_cgroup, who->cgroup_id), *before = map_get_u64(&c->by_index, index);
         bool changed = false;
 
-        if (!s)
+        if (!s) {
                 s = subject_new(c, who);
+                if (s && c->asking)
+                        s->tally.done = usagerow_slot_end(c->read_at / USEC_PER_SEC, USAGEROW_SLOT_SEC);
+        }
         if (!s)
                 return;
         if (before != s) {
@@ -286,27 +398,70 @@ static void on_gone(void *user, uint32_t index, uint64_t realtime) {
                 end_subject(c, s, realtime, false);
 }
 
-static void known_row(void *user, uint64_t cgroup_id, uint64_t time) {
-        HistoryWho who = { .kind = HISTORY_CONTAINER, .cgroup_id = cgroup_id };
-        Collect *c = user;
-        Subject *s = map_get_u64(&c->by_cgroup, cgroup_id);
+/* What an exporter before this one wrote. */
+typedef struct KnownJob {
+        HistoryJob job;
+        Collect *collect;
+        uint64_t now; /* s */
+        struct KnownRow {
+                uint64_t cgroup_id, time;
+        } * rows;
+        size_t n, alloc;
+        bool no_memory;
+} KnownJob;
+
+static void tell_known(void *user, uint64_t cgroup_id, uint64_t time) {
+        KnownJob *j = user;
+
+        if (GROW(j->rows, j->n, j->alloc) < 0)
+                j->no_memory = true;
+        else
+                j->rows[j->n++] = (struct KnownRow){ cgroup_id, time };
+}
+
+static int run_known(HistoryJob *job, HistoryDb *db) {
+        KnownJob *j = (KnownJob *)job;
+        int r = history_db_begin(db), k = history_db_commit(db);
+
+        if (r == 0 && k == 0)
+                r = history_db_last_rows(db, j->now - MIN_OF(j->now, (uint64_t)BACK_SEC),
+                                         j->now + USAGEROW_SLOT_SEC, tell_known, j);
+        return r != 0 ? r : k != 0 ? k : j->no_memory ? HISTORY_DB_FAILED : 0;
+}
+
+/* Kinds and names are the stream's to tell. */
+static void note_known(Collect *c, const struct KnownRow *row) {
+        HistoryWho who = { .kind = HISTORY_CONTAINER, .cgroup_id = row->cgroup_id };
+        Subject *s = map_get_u64(&c->by_cgroup, row->cgroup_id);
 
         if (!s)
                 s = subject_new(c, &who);
-        if (!s)
-                return;
-        s->tally.done = time;
+        if (s && s->tally.last_at == 0)
+                s->tally.done = row->time;
 }
 
-/* Once: what an exporter before this one wrote. Kinds and names are the stream's to tell. */
-static void ask_history(Collect *c, uint64_t realtime) {
-        uint64_t now = realtime / USEC_PER_SEC;
+static void done_known(HistoryJob *job) {
+        KnownJob *j = (KnownJob *)job;
+        Collect *c = j->collect;
 
-        if (c->begun || history_db_begin(c->db) != 0 || history_db_commit(c->db) != 0)
+        c->asking = false;
+        c->begun = job->result == 0;
+        for (size_t i = 0; i < j->n && c->begun; i++)
+                note_known(c, &j->rows[i]);
+        free(j->rows);
+        free(j);
+}
+
+void collect_begin(Collect *c, uint64_t realtime) {
+        KnownJob *j = c->begun || c->asking ? NULL : calloc(1, sizeof(*j));
+
+        if (!j)
                 return;
-        if (history_db_last_rows(c->db, now - MIN_OF(now, (uint64_t)BACK_SEC), now + USAGEROW_SLOT_SEC,
-                                 known_row, c) == 0)
-                c->begun = true;
+        j->job = (HistoryJob){ .run = run_known, .done = done_known };
+        j->collect = c;
+        j->now = realtime / USEC_PER_SEC;
+        c->asking = true;
+        c->o.jobs.submit(c->o.jobs.user, &j->job);
 }
 
 static void forget_index(Collect *c) {
@@ -359,7 +514,9 @@ int collect_stream(Collect *c, const void *data, size_t len, uint64_t realtime) 
         Subject *s;
         int r;
 
-        ask_history(c, realtime);
+        collect_begin(c, realtime);
+        c->read_at = realtime;
+        c->crowded = false;
         c->error = 0;
         r = history_read(c->reader, data, len, &handler, &x.anew);
         /* Those that nobody told of any more ended while nobody listened. */
@@ -367,6 +524,8 @@ int collect_stream(Collect *c, const void *data, size_t len, uint64_t realtime) 
                 while ((s = map_next(&c->by_cgroup, &i)))
                         if (!s->seen && !s->gone)
                                 end_subject(c, s, realtime, true);
+        tell_gone(c);
+        flush(c);
         drop_gone(c);
         return r < 0 ? r : c->error;
 }
@@ -503,131 +662,224 @@ static UsageRow tenant_row(const TenantState *t, const Book *total, uint64_t rea
         return row;
 }
 
+/* What each of them had, copied: the job's own until it is done. */
+typedef struct JobTenant {
+        TenantState t;
+        Book total;
+        bool wrote;
+} JobTenant;
+
+typedef struct UsageJob {
+        HistoryJob job;
+        Collect *collect;
+        uint64_t realtime, generation;
+        bool usage_seen;
+        size_t n;
+        JobTenant tenants[];
+} UsageJob;
+
 /* The base is the history's, else what is now: what was used before anybody wrote is not in it. Who came since is told whole. */
-static int find_base(Collect *c, TenantState *t, const Book *total) {
-        int r = history_db_tenant(c->db, t->name, &t->number);
+static int find_base(const UsageJob *j, HistoryDb *db, TenantState *t, const Book *total) {
+        int r = history_db_tenant(db, t->name, &t->number);
 
         if (r == 0 && !t->has_base)
-                r = history_db_get_total(c->db, t->number, &t->base);
+                r = history_db_get_total(db, t->number, &t->base);
         if (r != 0)
                 return r;
         if (!t->has_base && t->base.since_realtime == 0)
-                t->base = c->usage_seen ? (Book){ .since_realtime = total->since_realtime } : *total;
+                t->base = j->usage_seen ? (Book){ .since_realtime = total->since_realtime } : *total;
         t->has_base = true;
         if (is_new_life(&t->base, total))
                 t->base = (Book){ .since_realtime = total->since_realtime };
         return 0;
 }
 
-typedef struct Written {
-        TenantState *tenant;
-        Book total;
-} Written;
-
-static int put_tenant(Collect *c, const json_t *o, uint64_t realtime, Written *w, bool *ret_wrote) {
-        const char *name = json_text(o, "name");
-        uint64_t have, quiet = USAGEROW_QUIET_SEC * USEC_PER_SEC;
-        TenantState *t = name ? tenant_get(c, name) : NULL;
+static int put_tenant(const UsageJob *j, HistoryDb *db, JobTenant *x) {
+        uint64_t quiet = USAGEROW_QUIET_SEC * USEC_PER_SEC;
+        TenantState *t = &x->t;
         UsageRow row;
-        int r;
+        int r = find_base(j, db, t, &x->total);
 
-        *ret_wrote = false;
+        if (r != 0)
+                return r;
+        if (t->row_at > 0 && j->realtime >= t->row_at && j->realtime / quiet == t->row_at / quiet &&
+            !grew(&t->base, &x->total))
+                return 0;
+        row = tenant_row(t, &x->total, j->realtime);
+        r = history_db_put(db, HISTORY_OF_TENANT, t->number, &row);
+        if (r == 0)
+                r = history_db_put_total(db, t->number, &x->total);
+        x->wrote = r == 0;
+        return r;
+}
+
+static int run_usage(HistoryJob *job, HistoryDb *db) {
+        UsageJob *j = (UsageJob *)job;
+        int r = history_db_begin(db), k;
+
+        for (size_t i = 0; i < j->n && r == 0; i++)
+                r = put_tenant(j, db, &j->tenants[i]);
+        k = history_db_commit(db);
+        j->generation = history_db_generation(db);
+        return r != 0 ? r : k;
+}
+
+/* Where it failed nothing is known that was not before. */
+static void note_tenant(Collect *c, const JobTenant *x, uint64_t realtime) {
+        TenantState *t = map_get_str(&c->tenants, x->t.name);
+
+        if (!t)
+                return;
+        t->number = x->t.number;
+        t->has_base = true;
+        t->base = x->wrote ? x->total : x->t.base;
+        if (x->wrote)
+                t->row_at = realtime;
+}
+
+static void done_usage(HistoryJob *job) {
+        UsageJob *j = (UsageJob *)job;
+        Collect *c = j->collect;
+
+        c->usage_under_way = false;
+        note_generation(c, j->generation);
+        if (job->result == 0)
+                c->usage_seen = true;
+        for (size_t i = 0; i < j->n; i++) {
+                if (job->result == 0)
+                        note_tenant(c, &j->tenants[i], j->realtime);
+                free(j->tenants[i].t.name);
+        }
+        free(j);
+}
+
+static int add_tenant(Collect *c, UsageJob *j, const json_t *o) {
+        const char *name = json_text(o, "name");
+        TenantState *t = name ? tenant_get(c, name) : NULL;
+        JobTenant *x = &j->tenants[j->n];
+        uint64_t have;
+
         if (!name)
                 return 0;
         if (!t)
                 return -ENOMEM;
-        usage_book_read(json_member(o, "book"), &w->total, &have);
-        w->total.since_realtime = json_number(o, "since");
-        w->tenant = t;
-        r = find_base(c, t, &w->total);
-        if (r != 0)
-                return r;
-        if (t->row_at > 0 && realtime >= t->row_at && realtime / quiet == t->row_at / quiet &&
-            !grew(&t->base, &w->total))
-                return 0;
-        row = tenant_row(t, &w->total, realtime);
-        r = history_db_put(c->db, HISTORY_OF_TENANT, t->number, &row);
-        if (r == 0)
-                r = history_db_put_total(c->db, t->number, &w->total);
-        *ret_wrote = r == 0;
-        return r;
+        x->t = *t;
+        x->t.name = strdup(name);
+        if (!x->t.name)
+                return -ENOMEM;
+        j->n++;
+        usage_book_read(json_member(o, "book"), &x->total, &have);
+        x->total.since_realtime = json_number(o, "since");
+        return 0;
 }
 
 int collect_usage(Collect *c, const json_t *usage, uint64_t realtime) {
         const json_t *list = json_member(usage, "tenants"), *o;
-        _cleanup_free_ Written *written = calloc(json_array_size(list) + 1, sizeof(*written));
-        size_t n = 0, i;
-        int r = written ? sum_tenants(c) : -ENOMEM;
+        int r = sum_tenants(c);
+        UsageJob *j;
+        size_t i;
 
-        if (r < 0)
+        /* These are totals: the next ones tell what these would have. */
+        if (r < 0 || c->usage_under_way)
                 return r;
-        r = history_db_begin(c->db);
-        json_array_foreach(list, i, o) {
-                bool wrote = false;
-
-                if (r == 0)
-                        r = put_tenant(c, o, realtime, &written[n], &wrote);
-                n += wrote;
-        }
-        i = history_db_commit(c->db) == 0;
-        if (r < 0)
+        j = calloc(1, sizeof(*j) + json_array_size(list) * sizeof(j->tenants[0]));
+        if (!j)
+                return -ENOMEM;
+        j->job = (HistoryJob){ .run = run_usage, .done = done_usage };
+        j->collect = c;
+        j->realtime = realtime;
+        j->usage_seen = c->usage_seen;
+        json_array_foreach(list, i, o) if (r == 0) r = add_tenant(c, j, o);
+        if (r < 0) {
+                for (i = 0; i < j->n; i++)
+                        free(j->tenants[i].t.name);
+                free(j);
                 return r;
-        if (!i) {
-                forget_numbers(c);
-                return 0;
         }
-        c->usage_seen = true;
-        while (n-- > 0) {
-                written[n].tenant->base = written[n].total;
-                written[n].tenant->row_at = realtime;
-        }
+        c->usage_under_way = true;
+        c->o.jobs.submit(c->o.jobs.user, &j->job);
         return 0;
 }
 
 /* ---- words ---- */
 
-static int put_words(Collect *c, const json_t *list,
-                     int (*put)(Collect *c, const json_t *o, const char *json)) {
-        const json_t *o;
-        size_t i;
+typedef struct WordsJob {
+        HistoryJob job;
+        Collect *collect;
+        CollectWords what;
+        uint64_t realtime; /* of a policy */
+        json_t *list; /* of a policy that one; read only until it is done */
+        size_t n;
+        char *texts[];
+} WordsJob;
 
-        if (json_array_size(list) == 0)
-                return 0;
-        (void)history_db_begin(c->db);
-        json_array_foreach(list, i, o) {
-                char *text = json_dumps(o, JSON_COMPACT);
-                int r = text ? put(c, o, text) : 0;
-
-                free(text);
-                if (r != 0)
-                        break;
+static int put_word(const WordsJob *j, HistoryDb *db, const json_t *o, const char *text) {
+        switch (j->what) {
+        case COLLECT_EVENTS:
+                return history_db_put_event(db, json_number(o, "time"), json_number(o, "id"),
+                                            json_text(o, "kind"), json_text(o, "tenant"),
+                                            json_text(o, "container"), json_number(o, "incident"), text);
+        case COLLECT_INCIDENTS:
+                return history_db_put_incident(db, json_number(o, "opened"), json_number(o, "id"),
+                                               json_text(o, "tenant"), json_text(o, "container"),
+                                               json_number(o, "closed"), text);
+        default:
+                return history_db_put_policy(db, j->realtime, text);
         }
-        return history_db_commit(c->db);
 }
 
-static int put_event(Collect *c, const json_t *o, const char *json) {
-        return history_db_put_event(c->db, json_number(o, "time"), json_number(o, "id"), json_text(o, "kind"),
-                                    json_text(o, "tenant"), json_text(o, "container"),
-                                    json_number(o, "incident"), json);
+static int run_words(HistoryJob *job, HistoryDb *db) {
+        WordsJob *j = (WordsJob *)job;
+        int r = history_db_begin(db), k;
+
+        for (size_t i = 0; i < j->n && r == 0; i++)
+                if (j->texts[i])
+                        r = put_word(j, db, json_array_get(j->list, i), j->texts[i]);
+        k = history_db_commit(db);
+        return r != 0 ? r : k;
 }
 
-static int put_incident(Collect *c, const json_t *o, const char *json) {
-        return history_db_put_incident(c->db, json_number(o, "opened"), json_number(o, "id"),
-                                       json_text(o, "tenant"), json_text(o, "container"),
-                                       json_number(o, "closed"), json);
+static void done_words(HistoryJob *job) {
+        WordsJob *j = (WordsJob *)job;
+        Collect *c = j->collect;
+
+        for (size_t i = 0; i < j->n; i++)
+                free(j->texts[i]);
+        json_decref(j->list);
+        if (c->o.written)
+                c->o.written(c->o.user, j->what, job->result == 0);
+        free(j);
 }
 
-int collect_events(Collect *c, const json_t *events) { return put_words(c, events, put_event); }
+/* list is taken. What cannot be made a text is left out. */
+static void put_words(Collect *c, CollectWords what, json_t *list, uint64_t realtime) {
+        size_t n = json_array_size(list);
+        WordsJob *j = n > 0 ? calloc(1, sizeof(*j) + n * sizeof(j->texts[0])) : NULL;
 
-int collect_incidents(Collect *c, const json_t *incidents) { return put_words(c, incidents, put_incident); }
+        if (!j) {
+                json_decref(list);
+                if (c->o.written)
+                        c->o.written(c->o.user, what, n == 0);
+                return;
+        }
+        j->job = (HistoryJob){ .run = run_words, .done = done_words };
+        j->collect = c;
+        j->what = what;
+        j->realtime = realtime;
+        j->list = list;
+        for (j->n = 0; j->n < n; j->n++)
+                j->texts[j->n] = json_dumps(json_array_get(list, j->n), JSON_COMPACT);
+        c->o.jobs.submit(c->o.jobs.user, &j->job);
+}
 
-int collect_policy(Collect *c, const json_t *policy, uint64_t realtime) {
-        char *text = json_dumps(policy, JSON_COMPACT);
+void collect_events(Collect *c, const json_t *events) {
+        put_words(c, COLLECT_EVENTS, json_incref((json_t *)events), 0);
+}
 
-        if (!text)
-                return 0;
-        if (history_db_begin(c->db) == 0)
-                (void)history_db_put_policy(c->db, realtime, text);
-        free(text);
-        return history_db_commit(c->db);
+void collect_incidents(Collect *c, const json_t *incidents) {
+        put_words(c, COLLECT_INCIDENTS, json_incref((json_t *)incidents), 0);
+}
+
+void collect_policy(Collect *c, const json_t *policy, uint64_t realtime) {
+        put_words(c, COLLECT_POLICY, json_pack("[O]", policy), realtime);
 }

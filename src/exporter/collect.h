@@ -2,15 +2,15 @@
 #pragma once
 
 /*
- * What the guard told, as it is now (for metrics) and into the history. No bus and no clock: answers come from guardlink.h, `realtime`
- * is a parameter.
+ * What the guard told, as it is now (for metrics) and into the history. No bus, no clock and no thread: answers come from
+ * guardlink.h, `realtime` is a parameter, and what is to be written is handed over as jobs, of which nothing here waits for the end.
  */
 
 #include <jansson.h>
 
 #include "ceilings.h"
-#include "history-db.h"
 #include "map.h"
+#include "scribe.h"
 
 typedef struct Subject {
         HistoryKind kind;
@@ -21,8 +21,9 @@ typedef struct Subject {
         UsageTally tally; /* its last: all that is known, whenever it was told */
         UsageRow pending; /* rows that could not be written, as one */
         bool has_pending;
+        unsigned under_way; /* rows of it that are in jobs */
         int64_t number; /* in the history; 0: not known */
-        bool named; /* the history has its names */
+        bool named; /* the history has its names, or they are in a job */
         bool seen; /* in the stream that is being read */
         bool gone;
         uint64_t ended; /* realtime µs */
@@ -39,27 +40,45 @@ typedef struct TenantState {
         uint64_t memory, working_set, swap, tasks, containers;
 } TenantState;
 
+typedef enum CollectWords {
+        COLLECT_EVENTS,
+        COLLECT_INCIDENTS,
+        COLLECT_POLICY,
+        _COLLECT_WORDS_MAX
+} CollectWords;
+
+typedef struct CollectOptions {
+        HistoryJobs jobs;
+        /* They are on file; or not, and are to be put again. */
+        void (*written)(void *user, CollectWords what, bool ok);
+        void *user;
+} CollectOptions;
+
 typedef struct Collect {
-        HistoryDb *db;
+        CollectOptions o;
         HistoryReader *reader;
         Map by_index, by_cgroup; /* of Subject */
         Map tenants; /* by name, of TenantState */
-        struct CollectRow {
-                Subject *subject;
-                UsageRow row;
-        } * batch;
-        size_t n_batch;
+        struct RowJob *filling; /* rows that are to be handed over; NULL: none */
+        uint64_t generation; /* of numbers, see history_db_generation() */
         uint64_t first; /* realtime of the earliest look of this guard */
-        bool begun, usage_seen;
+        uint64_t read_at; /* realtime of the stream that is read */
+        bool begun; /* the history was asked what is on file already */
+        bool asking; /* and has not answered yet */
+        bool crowded; /* there is no room for more jobs, in this stream */
+        bool usage_seen, usage_under_way;
         bool wants_details; /* somebody is new */
         int error; /* -ENOMEM while a stream is read */
 } Collect;
 
-/* db is borrowed. */
-int collect_new(HistoryDb *db, Collect **ret);
+/* All jobs are to be done before it is freed. */
+int collect_new(const CollectOptions *o, Collect **ret);
 Collect *collect_free(Collect *c);
 DEFINE_CLEANUP(Collect *, collect_free)
 
+/* Asks the history what is on file from before. The first stream should wait for the answer (Collect.asking): without it, rows
+ * begin with that stream's time, so that none is there twice. */
+void collect_begin(Collect *c, uint64_t realtime);
 /* The answer to GetHistory(), asked for with the reader's instance and cursor. -EBADMSG, -EPROTONOSUPPORT: it cannot be read, and
  * is asked for from the beginning the next time; -ENOMEM. */
 int collect_stream(Collect *c, const void *data, size_t len, uint64_t realtime);
@@ -67,7 +86,7 @@ int collect_stream(Collect *c, const void *data, size_t len, uint64_t realtime);
 void collect_details(Collect *c, const json_t *containers);
 /* GetUsage("tenant"). -ENOMEM. */
 int collect_usage(Collect *c, const json_t *usage, uint64_t realtime);
-/* ListEvents(), ListIncidents(), GetPolicy(): 0, or a HistoryDbState: they are to be put again. */
-int collect_events(Collect *c, const json_t *events);
-int collect_incidents(Collect *c, const json_t *incidents);
-int collect_policy(Collect *c, const json_t *policy, uint64_t realtime);
+/* ListEvents(), ListIncidents(), GetPolicy(): CollectOptions.written tells what became of them. */
+void collect_events(Collect *c, const json_t *events);
+void collect_incidents(Collect *c, const json_t *incidents);
+void collect_policy(Collect *c, const json_t *policy, uint64_t realtime);

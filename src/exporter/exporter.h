@@ -22,7 +22,7 @@ typedef struct ExporterStats {
         uint64_t requests, refused; /* HTTP; those with a status from 400 on */
         uint64_t cpu_usec, rss_bytes;
         uint64_t certificate_until; /* s; 0: there is none */
-        HistoryDbState history; /* in the last round: what failed in it, if anything */
+        HistoryDbState history; /* in the last round: what failed in it, if anything; or that it is late */
         char history_error[256];
         PushStatus push;
         uint64_t textfile_failures;
@@ -31,7 +31,7 @@ typedef struct ExporterStats {
 
 typedef struct Pages {
         const Config *config;
-        HistoryDb *db;
+        HistoryDbStatus history; /* as it was when it was last looked at */
         Collect *collect;
         /* Answers of the guard as they came, for the API; "" where there is none yet. */
         Buf tenants_text, containers_text;

@@ -63,21 +63,17 @@ static json_t *number(uint64_t v) { return json_integer(v > INT64_MAX ? INT64_MA
 
 static json_t *exporter_json(const Pages *p) {
         const ExporterStats *s = &p->stats;
-        HistoryDbStatus h = {};
-        json_t *o;
-
-        if (p->db)
-                history_db_get_status(p->db, &h);
-        o = json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:o, s:o, s:o}}",
-                      "certificate_until",
-                      s->certificate_until > 0 ? number(s->certificate_until) : json_null(), "clock_jumps",
-                      number(s->clock_jumps), "cpu_usec", number(s->cpu_usec), "guard_seen",
-                      s->guard_seen > 0 ? number(s->guard_seen) : json_null(), "guard_up", (int)s->connected,
-                      "requests", number(s->requests), "refused", number(s->refused), "rss_bytes",
-                      number(s->rss_bytes), "rounds", number(s->rounds), "rounds_failed",
-                      number(s->rounds_failed), "rounds_skipped", number(s->rounds_skipped), "history", "ok",
-                      (int)(s->history == HISTORY_DB_WELL), "bytes", number(h.bytes), "failed",
-                      number(h.n_failed), "set_aside", number(h.n_set_aside));
+        const HistoryDbStatus *h = &p->history;
+        json_t *o = json_pack(
+                "{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:o, s:o, s:o}}",
+                "certificate_until", s->certificate_until > 0 ? number(s->certificate_until) : json_null(),
+                "clock_jumps", number(s->clock_jumps), "cpu_usec", number(s->cpu_usec), "guard_seen",
+                s->guard_seen > 0 ? number(s->guard_seen) : json_null(), "guard_up", (int)s->connected,
+                "requests", number(s->requests), "refused", number(s->refused), "rss_bytes",
+                number(s->rss_bytes), "rounds", number(s->rounds), "rounds_failed", number(s->rounds_failed),
+                "rounds_skipped", number(s->rounds_skipped), "history", "ok",
+                (int)(s->history == HISTORY_DB_WELL), "bytes", number(h->bytes), "failed",
+                number(h->n_failed), "set_aside", number(h->n_set_aside));
         if (p->config->push.url)
                 (void)json_object_set_new(o, "push", push_status_to_json(&s->push));
         if (p->config->textfile_dir)

@@ -18,24 +18,19 @@
 #include <unistd.h>
 
 #include "fdio.h"
+#include "fifo.h"
 #include "queries.h"
 
 #define BODY_TRIM (1 << 20) /* after an answer so large memory is given back */
 
-typedef struct Query Query;
-struct Query {
-        Query *next;
+typedef struct Query {
+        FifoItem item;
         Queries *of;
         HistoryQuestion question;
         void *cookie;
         usec_t until; /* monotonic */
         HttpAnswer answer;
-};
-
-typedef struct List {
-        Query *first, *last;
-        unsigned n;
-} List;
+} Query;
 
 typedef struct Worker {
         Queries *of;
@@ -50,7 +45,7 @@ struct Queries {
         size_t n_workers;
         pthread_mutex_t lock; /* of what follows */
         pthread_cond_t come;
-        List waiting, done;
+        Fifo waiting, done;
         bool ends;
 };
 
@@ -59,28 +54,6 @@ static usec_t monotonic(void) {
 
         (void)clock_gettime(CLOCK_MONOTONIC, &ts);
         return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
-static void list_add(List *l, Query *q) {
-        q->next = NULL;
-        if (l->last)
-                l->last->next = q;
-        else
-                l->first = q;
-        l->last = q;
-        l->n++;
-}
-
-static Query *list_take(List *l) {
-        Query *q = l->first;
-
-        if (!q)
-                return NULL;
-        l->first = q->next;
-        if (!l->first)
-                l->last = NULL;
-        l->n--;
-        return q;
 }
 
 static bool ends(Queries *q) {
@@ -110,14 +83,14 @@ static void *work(void *user) {
                 (void)pthread_mutex_lock(&of->lock);
                 while (!of->ends && !of->waiting.first)
                         (void)pthread_cond_wait(&of->come, &of->lock);
-                q = of->ends ? NULL : list_take(&of->waiting);
+                q = of->ends ? NULL : fifo_take(&of->waiting);
                 (void)pthread_mutex_unlock(&of->lock);
                 if (!q)
                         return NULL;
                 query_answer(w->reader, &q->question, must_stop, q, &q->answer);
                 large = q->answer.body.len >= BODY_TRIM;
                 (void)pthread_mutex_lock(&of->lock);
-                list_add(&of->done, q);
+                fifo_add(&of->done, &q->item);
                 (void)pthread_mutex_unlock(&of->lock);
                 (void)!write(of->fd, &one, sizeof(one)); /* it cannot be full: the loop reads it */
                 if (large)
@@ -185,11 +158,11 @@ Queries *queries_free(Queries *q) {
                 (void)pthread_join(q->workers[i].thread, NULL);
                 history_db_free(q->workers[i].reader);
         }
-        while ((query = list_take(&q->waiting))) {
+        while ((query = fifo_take(&q->waiting))) {
                 query->answer.status = 503;
                 hand_over(q, query);
         }
-        while ((query = list_take(&q->done)))
+        while ((query = fifo_take(&q->done)))
                 hand_over(q, query);
         (void)pthread_cond_destroy(&q->come);
         (void)pthread_mutex_destroy(&q->lock);
@@ -212,7 +185,7 @@ int queries_add(Queries *q, const HistoryQuestion *question, void *cookie) {
         (void)pthread_mutex_lock(&q->lock);
         full = q->waiting.n >= QUERIES_WAITING;
         if (!full) {
-                list_add(&q->waiting, query);
+                fifo_add(&q->waiting, &query->item);
                 (void)pthread_cond_signal(&q->come);
         }
         (void)pthread_mutex_unlock(&q->lock);
@@ -231,7 +204,7 @@ void queries_collect(Queries *q) {
                 Query *query;
 
                 (void)pthread_mutex_lock(&q->lock);
-                query = list_take(&q->done);
+                query = fifo_take(&q->done);
                 (void)pthread_mutex_unlock(&q->lock);
                 if (!query)
                         return;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * One loop: a round of questions every ten seconds, upkeep of the history after each, and HTTP in between. The guard does not notice
- * whether any of it works: it answers when it is asked, and nobody is asked twice at once. Who scrapes does not wait for others:
- * upkeep goes on in small pieces while nothing else is to be done, and questions to the history are threads' (queries.h). What is
- * pushed to others is collected with the rounds and sent when they take it; no receiver, however slow, holds up anything else.
+ * One loop: a round of questions every ten seconds, and HTTP in between. The guard does not notice whether any of it works: it answers
+ * when it is asked, and nobody is asked twice at once. Who scrapes does not wait for others: the history is written by a thread
+ * (scribe.h) and read by others (queries.h), so the disk may be as slow as it likes. What is pushed to others is collected with the
+ * rounds and sent when they take it; no receiver, however slow, holds up anything else.
  *
  * What goes wrong and stays wrong is logged once, when it begins, and once when it is over; bailiff_exporter_… and
  * /api/v1/status have it all the time.
@@ -40,7 +40,12 @@
 #define JUMP_USEC (5 * USEC_PER_SEC) /* that the clock may be off what went by before it was set */
 #define TRUST_USEC (600 * USEC_PER_SEC) /* without a jump, before anything is given up for its age */
 #define SERVERS_MAX (CONFIG_LISTEN_MAX + 4)
-#define UPKEEP_REST (20 * USEC_PER_MSEC) /* between pieces, for others */
+#define UPKEEP_REST (20 * USEC_PER_MSEC) /* between pieces, for the disk */
+#define WRITES_MAX 4 /* that wait for the disk at once; a large one is about a megabyte */
+#define ROOM_USEC (2 * USEC_PER_SEC) /* that is waited for one of them, once a round */
+#define LATE_USEC (30 * USEC_PER_SEC) /* for one write: it is told of */
+#define KNOWN_AT_ONCE_USEC (500 * USEC_PER_MSEC) /* that the first round waits for what is on file, and */
+#define KNOWN_USEC (60 * USEC_PER_SEC) /* that the first stream does */
 
 typedef struct Serving {
         struct Run *run;
@@ -55,11 +60,25 @@ typedef struct Pushing {
         usec_t collected; /* monotonic */
 } Pushing;
 
+/* A piece of upkeep: one at a time. */
+typedef struct Upkeep {
+        HistoryJob job;
+        struct Run *run;
+        bool under_way;
+        bool round; /* of a round: also with nothing to write it is opened, and what was wrong with it may be over */
+        bool round_waits; /* for the one under way */
+        uint64_t now; /* s */
+        bool may_forget, more;
+        HistoryDbStatus status;
+} Upkeep;
+
 typedef struct Run {
         const RunOptions *o;
         sd_event *event;
-        sd_event_source *round, *upkeep, *answers;
+        sd_event_source *round, *upkeep_timer, *answers, *written;
         GuardLink *link;
+        Scribe *scribe;
+        Upkeep upkeep;
         Queries *queries;
         Pages pages;
         Serving servings[SERVERS_MAX];
@@ -68,10 +87,12 @@ typedef struct Run {
         char host[HOST_NAME_MAX + 1];
         Certificates certificates;
         uint64_t events_next, policy_loaded; /* of the guard */
+        uint64_t events_told; /* events_next once those that are on their way are on file; 0: none are */
         bool want_incidents, want_policy; /* the last ones could not be written */
         uint64_t offset; /* realtime − time since boot */
-        usec_t jumped, details_asked; /* monotonic */
+        usec_t begun, jumped, details_asked; /* monotonic */
         uint64_t told_aside, told_failed;
+        bool waited; /* for room, in this round */
 } Run;
 
 void run_log(int priority, const char *format, ...) {
@@ -144,16 +165,32 @@ static void take_events(Run *r, const json_t *j) {
                 guardlink_set_events(r->link, 0);
                 return;
         }
+        if (r->events_told > 0)
+                return;
         if (json_array_size(events) > 0)
                 guardlink_add(r->link, UINT32_C(1) << ASK_INCIDENTS);
-        if (collect_events(r->pages.collect, events) != 0)
-                return;
-        r->events_next = next;
-        guardlink_set_events(r->link, next);
+        r->events_told = next;
+        collect_events(r->pages.collect, events);
 }
 
-static void take_incidents(Run *r, const json_t *j) {
-        r->want_incidents = collect_incidents(r->pages.collect, json_member(j, "incidents")) != 0;
+static void written(void *user, CollectWords what, bool ok) {
+        Run *r = user;
+
+        switch (what) {
+        case COLLECT_EVENTS:
+                if (ok) {
+                        r->events_next = r->events_told;
+                        guardlink_set_events(r->link, r->events_next);
+                }
+                r->events_told = 0;
+                break;
+        case COLLECT_INCIDENTS:
+                r->want_incidents = !ok;
+                break;
+        default:
+                r->want_policy = !ok;
+                break;
+        }
 }
 
 static void take_containers(Run *r, const json_t *j) {
@@ -177,7 +214,7 @@ static void take_json(Run *r, GuardQuestion q, json_t *j, const Buf *data) {
                 take_events(r, j);
                 break;
         case ASK_INCIDENTS:
-                take_incidents(r, j);
+                collect_incidents(r->pages.collect, json_member(j, "incidents"));
                 break;
         case ASK_CONTAINERS:
                 take_containers(r, j);
@@ -188,7 +225,7 @@ static void take_json(Run *r, GuardQuestion q, json_t *j, const Buf *data) {
                 keep_json(&r->pages.tenants, json_incref(json_object_get(j, "tenants")));
                 break;
         case ASK_POLICY:
-                r->want_policy = collect_policy(r->pages.collect, j, realtime()) != 0;
+                collect_policy(r->pages.collect, j, realtime());
                 break;
         case ASK_OBSERVED:
                 keep_json(&r->pages.observed, json_incref(json_object_get(j, "tenants")));
@@ -231,27 +268,32 @@ static void answered(void *user, GuardQuestion q, const Buf *data, const char *e
 
 /* ---- rounds ---- */
 
-/* What failed in a round holds for all of it, though a smaller transaction may have found room after it. */
-static void tell_history(Run *r) {
+static void say_history(Run *r, HistoryDbState state, const char *error) {
         ExporterStats *s = &r->pages.stats;
         HistoryDbState before = s->history;
-        HistoryDbStatus h;
 
-        history_db_get_status(r->pages.db, &h);
-        if (h.n_set_aside > r->told_aside)
-                run_log(LOG_ERR, "the history was damaged: it was set aside as %s, and a new one begun",
-                        h.set_aside);
-        r->told_aside = h.n_set_aside;
-        s->history = h.n_failed > r->told_failed ? h.failed_state : HISTORY_DB_WELL;
-        (void)snprintf(s->history_error, sizeof(s->history_error), "%s", s->history ? h.failed_text : "");
-        r->told_failed = h.n_failed;
-        if (s->history == before)
+        s->history = state;
+        (void)snprintf(s->history_error, sizeof(s->history_error), "%s", error);
+        if (state == before)
                 return;
-        if (s->history == HISTORY_DB_WELL)
+        if (state == HISTORY_DB_WELL)
                 run_log(LOG_NOTICE, "the history is written again");
         else
                 run_log(LOG_ERR, "the history is not written (%s): %s; serving goes on, trying again",
-                        history_db_state_to_string(s->history), s->history_error);
+                        history_db_state_to_string(state), error);
+}
+
+/* What failed in a round holds for all of it, though a smaller transaction may have found room after it. */
+static void tell_history(Run *r) {
+        const HistoryDbStatus *h = &r->pages.history;
+        bool failed = h->n_failed > r->told_failed;
+
+        if (h->n_set_aside > r->told_aside)
+                run_log(LOG_ERR, "the history was damaged: it was set aside as %s, and a new one begun",
+                        h->set_aside);
+        r->told_aside = h->n_set_aside;
+        r->told_failed = h->n_failed;
+        say_history(r, failed ? h->failed_state : HISTORY_DB_WELL, failed ? h->failed_text : "");
 }
 
 static void look_at_clock(Run *r, usec_t now) {
@@ -367,21 +409,116 @@ static int start_push(Run *r, const char *dir) {
         return k;
 }
 
-/* A piece of upkeep, and a time for the next where there is more to be done. */
-static void maintain(Run *r) {
-        usec_t now = monotonic();
+/* ---- upkeep of the history ---- */
 
-        (void)history_db_maintain(r->pages.db, realtime() / USEC_PER_SEC, now - r->jumped > TRUST_USEC);
-        if (!history_db_wants_more(r->pages.db))
+static int run_upkeep(HistoryJob *job, HistoryDb *db) {
+        Upkeep *u = (Upkeep *)job;
+
+        if (u->round) {
+                (void)history_db_begin(db);
+                (void)history_db_commit(db);
+        }
+        (void)history_db_maintain(db, u->now, u->may_forget);
+        u->more = history_db_wants_more(db);
+        history_db_get_status(db, &u->status);
+        return 0;
+}
+
+static void upkeep(Run *r, bool round);
+
+static void done_upkeep(HistoryJob *job) {
+        Upkeep *u = (Upkeep *)job;
+        Run *r = u->run;
+
+        u->under_way = false;
+        if (job->result != 0)
                 return;
-        (void)sd_event_source_set_time(r->upkeep, monotonic() + UPKEEP_REST);
-        (void)sd_event_source_set_enabled(r->upkeep, SD_EVENT_ONESHOT);
+        r->pages.history = u->status;
+        if (u->round)
+                tell_history(r);
+        if (u->round_waits) {
+                upkeep(r, true);
+                return;
+        }
+        if (!u->more)
+                return;
+        (void)sd_event_source_set_time(r->upkeep_timer, monotonic() + UPKEEP_REST);
+        (void)sd_event_source_set_enabled(r->upkeep_timer, SD_EVENT_ONESHOT);
+}
+
+/* Behind all that is to be written; where a disk does not take it for long that is said. */
+static void upkeep(Run *r, bool round) {
+        usec_t now = monotonic(), since = scribe_since(r->scribe);
+        char text[64];
+
+        if (since > 0 && now > since + LATE_USEC) {
+                (void)snprintf(text, sizeof(text), "the disk has not taken a write for %llu s",
+                               (unsigned long long)((now - since) / USEC_PER_SEC));
+                say_history(r, HISTORY_DB_SLOW, text);
+        }
+        if (r->upkeep.under_way) {
+                r->upkeep.round_waits |= round;
+                return;
+        }
+        r->upkeep = (Upkeep){
+                .job = { .run = run_upkeep, .done = done_upkeep },
+                .run = r,
+                .under_way = true,
+                .round = round,
+                .now = realtime() / USEC_PER_SEC,
+                .may_forget = now - r->jumped > TRUST_USEC,
+        };
+        scribe_submit(r->scribe, &r->upkeep.job);
 }
 
 static int on_upkeep(sd_event_source *s, uint64_t at, void *user) {
         (void)s;
         (void)at;
-        maintain(user);
+        upkeep(user, false);
+        return 0;
+}
+
+static int on_written(sd_event_source *s, int fd, uint32_t events, void *user) {
+        Run *r = user;
+
+        (void)s;
+        (void)fd;
+        (void)events;
+        scribe_collect(r->scribe);
+        return 0;
+}
+
+static void submit(void *user, HistoryJob *j) {
+        Run *r = user;
+
+        scribe_submit(r->scribe, j);
+}
+
+/* A stream that reaches far back is many jobs, which a disk that is well does while it is waited for. */
+static bool has_room(void *user) {
+        Run *r = user;
+        bool room = scribe_wait(r->scribe, WRITES_MAX - 1, r->waited ? 0 : ROOM_USEC);
+
+        r->waited = !room;
+        return room;
+}
+
+static int start_history(Run *r, const HistoryDbOptions *o) {
+        const CollectOptions collect = {
+                .jobs = { .submit = submit, .has_room = has_room, .user = r },
+                .written = written,
+                .user = r,
+        };
+        int k = scribe_new(o, &r->scribe);
+
+        if (k >= 0)
+                k = collect_new(&collect, &r->pages.collect);
+        if (k >= 0)
+                k = sd_event_add_io(r->event, &r->written, scribe_fd(r->scribe), EPOLLIN, on_written, r);
+        if (k < 0)
+                return k;
+        collect_begin(r->pages.collect, realtime());
+        (void)scribe_wait(r->scribe, 0, KNOWN_AT_ONCE_USEC);
         return 0;
 }
 
@@ -440,11 +577,7 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
 static void round_over(void *user) {
         Run *r = user;
 
-        /* Also with nothing to write: it is opened, and what was wrong with it may be over. */
-        (void)history_db_begin(r->pages.db);
-        (void)history_db_commit(r->pages.db);
-        maintain(r);
-        tell_history(r);
+        upkeep(r, true);
         look_at_certificates(r);
         look_at_self(r);
         if (r->pushing.push)
@@ -455,13 +588,15 @@ static void round_over(void *user) {
 }
 
 static int on_round(sd_event_source *s, uint64_t at, void *user) {
-        uint32_t questions = UINT32_C(1) << ASK_STREAM | UINT32_C(1) << ASK_USAGE |
-                             UINT32_C(1) << ASK_STATUS | UINT32_C(1) << ASK_EVENTS;
+        uint32_t questions = UINT32_C(1) << ASK_USAGE | UINT32_C(1) << ASK_STATUS | UINT32_C(1) << ASK_EVENTS;
         usec_t now = monotonic();
         Run *r = user;
 
         (void)sd_event_source_set_time(s, MAX_OF(at + ROUND_USEC, now + USEC_PER_SEC));
         look_at_clock(r, now);
+        r->waited = false;
+        if (!r->pages.collect->asking || now - r->begun > KNOWN_USEC)
+                questions |= UINT32_C(1) << ASK_STREAM;
         if (r->details_asked == 0 || now - r->details_asked > DETAILS_USEC)
                 questions |= UINT32_C(1) << ASK_CONTAINERS | UINT32_C(1) << ASK_TENANTS |
                              UINT32_C(1) << ASK_INCIDENTS | UINT32_C(1) << ASK_OBSERVED;
@@ -683,10 +818,11 @@ static void run_deinit(Run *r) {
         sd_event_source_disable_unref(r->pushing.timer);
         push_free(r->pushing.push);
         sd_event_source_disable_unref(r->round);
-        sd_event_source_disable_unref(r->upkeep);
+        sd_event_source_disable_unref(r->written);
+        scribe_free(r->scribe); /* its jobs tell the others */
+        sd_event_source_disable_unref(r->upkeep_timer);
         guardlink_free(r->link);
         collect_free(r->pages.collect);
-        history_db_free(r->pages.db);
         buf_deinit(&r->pages.tenants_text);
         buf_deinit(&r->pages.containers_text);
         json_decref(r->pages.status);
@@ -724,12 +860,13 @@ static int start(Run *r, const char *path, const char *push_dir) {
                 .boot = read_boot(),
         };
         const GuardLinkOptions link = { r->event, answered, round_over, r };
-        int k = history_db_new(&db, &r->pages.db);
+        int k = guardlink_new(&link, &r->link);
 
         if (k >= 0)
-                k = collect_new(r->pages.db, &r->pages.collect);
+                k = sd_event_add_time(r->event, &r->upkeep_timer, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC,
+                                      on_upkeep, r);
         if (k >= 0)
-                k = guardlink_new(&link, &r->link);
+                k = start_history(r, &db);
         if (k >= 0)
                 k = start_queries(r, path);
         if (k >= 0)
@@ -743,12 +880,6 @@ static int start(Run *r, const char *path, const char *push_dir) {
                                       on_round, r);
         if (k >= 0)
                 k = sd_event_source_set_enabled(r->round, SD_EVENT_ON);
-        if (k >= 0)
-                k = sd_event_add_time(r->event, &r->upkeep, CLOCK_MONOTONIC, UINT64_MAX, USEC_PER_MSEC,
-                                      on_upkeep, r);
-        /* Whoever asks comes first. */
-        if (k >= 0)
-                k = sd_event_source_set_priority(r->upkeep, SD_EVENT_PRIORITY_IDLE);
         return k;
 }
 
@@ -765,7 +896,7 @@ int run(const RunOptions *o) {
         (void)sigprocmask(SIG_BLOCK, &mask, NULL);
         (void)signal(SIGPIPE, SIG_IGN);
         r.pages.stats.started = realtime();
-        r.jumped = monotonic();
+        r.begun = r.jumped = monotonic();
         if (asprintf(&path, "%s/history.db", o->state_dir) < 0 ||
             asprintf(&push_dir, "%s/push", o->state_dir) < 0)
                 return -ENOMEM;

@@ -24,6 +24,7 @@ struct HistoryDb {
         int pending; /* HistoryDbState of the transaction: the first thing that failed */
         uint64_t late; /* s: the earliest row of the transaction; UINT64_MAX: none */
         HistoryDbStatus status;
+        uint64_t generation;
         uint64_t rolled[_HISTORY_GRAIN_MAX]; /* s: rows up to there are made; not of raw */
         uint64_t kept_from
                 [_HISTORY_GRAIN_MAX]; /* s: rows after this have not been given up; of raw and five minutes */

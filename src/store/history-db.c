@@ -35,6 +35,7 @@ const char *history_db_state_to_string(HistoryDbState s) {
                 [HISTORY_DB_DAMAGED] = "damaged",
                 [HISTORY_DB_FAILED] = "failed",
                 [HISTORY_DB_STOPPED] = "stopped",
+                [HISTORY_DB_SLOW] = "slow",
         };
 
         return (unsigned)s < _HISTORY_DB_STATE_MAX ? names[s] : "unknown";
@@ -230,6 +231,7 @@ static int open_once(HistoryDb *db) {
 static int open_file(HistoryDb *db) {
         int r = open_once(db), k;
 
+        db->generation++;
         if (r != HISTORY_DB_DAMAGED)
                 return r;
         db->checked = false;
@@ -352,8 +354,10 @@ int history_db_commit(HistoryDb *db) {
                 db->status.state = HISTORY_DB_WELL;
                 db->status.text[0] = '\0';
         } else {
-                if (db->in_transaction)
+                if (db->in_transaction) {
                         (void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+                        db->generation++;
+                }
                 history_db_count_failure(db);
         }
         db->in_transaction = false;
@@ -384,6 +388,8 @@ static int find(HistoryDb *db, sqlite3_stmt *s, int64_t *ret) {
         (void)sqlite3_reset(s);
         return r;
 }
+
+uint64_t history_db_generation(const HistoryDb *db) { return db->generation; }
 
 int history_db_cgroup(HistoryDb *db, const HistoryCgroup *c, int64_t *ret) {
         static const char *const kinds[] = {

@@ -27,6 +27,7 @@ typedef enum HistoryDbState {
         HISTORY_DB_DAMAGED, /* and could not be set aside */
         HISTORY_DB_FAILED, /* anything else */
         HISTORY_DB_STOPPED, /* a reader, by history_db_set_stop() */
+        HISTORY_DB_SLOW, /* not the file's own: who waits for it says so */
         _HISTORY_DB_STATE_MAX,
 } HistoryDbState;
 const char *history_db_state_to_string(HistoryDbState s); /* "ok" "full" "read-only" … */
@@ -78,7 +79,9 @@ typedef struct HistoryCgroup {
         uint64_t ended; /* realtime µs; 0: it lives */
         const char *end; /* "read", "unread", "oom", or "" */
 } HistoryCgroup;
-/* Its number in the file, made where it is new, its names brought up to date. Good until a commit fails. */
+/* Numbers in the file are good for as long as this is the same: another file may be open now, or what gave them was rolled back. */
+uint64_t history_db_generation(const HistoryDb *db);
+/* Its number in the file, made where it is new, its names brought up to date. */
 int history_db_cgroup(HistoryDb *db, const HistoryCgroup *c, int64_t *ret);
 int history_db_tenant(HistoryDb *db, const char *name, int64_t *ret);
 /* A row whose time is there already is added to it. */

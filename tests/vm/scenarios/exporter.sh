@@ -7,10 +7,11 @@
 #       ├── web.scope              some CPU, until it is stopped
 #       └── idle.scope             sleeps
 #
-# /var/lib/bailiff/history is a small tmpfs, to be filled.
+# /var/lib/bailiff/history is a small disk, to be filled and to hang.
 #
 # kernels: 6.1 6.12
-# timeout: 500
+# disks: 48
+# timeout: 600
 
 SOCKET=/run/bailiff-exporter/socket
 STATE=/var/lib/bailiff/history
@@ -62,7 +63,10 @@ Mode=observe
 Match=slice=tenant-acme.slice
 P
 mkdir -p $STATE
-mount -t tmpfs -o size=24m,mode=0750,uid="$(id -u bailiff-exporter)",gid="$(id -g bailiff-exporter)" tmpfs $STATE
+mke2fs -q -t ext4 -O ^has_journal -m 0 /dev/vm/disk1
+mount -t ext4 /dev/vm/disk1 $STATE
+chown bailiff-exporter:bailiff-exporter $STATE
+chmod 0750 $STATE
 scope web tenant-acme.slice "$VICTIM" -p 20 -s 900 -o $LOADS/web cpu
 load_ready web
 WEB=$CG
@@ -131,12 +135,28 @@ kill -KILL "$(exporter_pid)"
 wait_for 60 guard_up 'killed, it comes back'
 USED=$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')
 dd if=/dev/zero of=$STATE/ballast bs=64k 2>/dev/null || :
+dd if=/dev/zero of=$STATE/ballast2 bs=4k 2>/dev/null || :
 wait_for 120 '! history_is ok' 'with a full disk it says so'
 diag "$(api status '.exporter.history | "\(.state): \(.error)"')"
 wait_for 60 '[[ $(get /metrics) = *"bailiff_exporter_history_ok 0"* ]]' 'in its metrics, which go on'
-rm $STATE/ballast
+rm $STATE/ballast $STATE/ballast2
 wait_for 60 'history_is ok' 'with room again it goes on'
 num "$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')" '>=' "$USED" 'and nothing is lost'
+
+# A frozen file system: whoever writes waits, as at a disk that others keep busy.
+USED=$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')
+fsfreeze --freeze $STATE
+wait_for 120 'history_is slow' 'with a disk that hangs it says so'
+diag "$(api status '.exporter.history | "\(.state): \(.error)"')"
+kill -STOP "${LOAD_PID[web]}"
+wait_for 60 '[ "$(micro "$(metric container_cpu_usage_seconds_total web.scope)")" = "$(cg_key $WEB cpu.stat usage_usec)" ]' \
+	'and metrics are as fresh as ever'
+kill -CONT "${LOAD_PID[web]}"
+# Its file cannot be asked meanwhile, and what asks it is no business of who scrapes.
+fsfreeze --unfreeze $STATE
+wait_for 60 'history_is ok' 'when it moves again so does the history'
+num "$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')" '>=' "$USED" 'and nothing is lost'
+
 systemctl stop bailiff-exporter.service
 rm -f $STATE/history.db-wal $STATE/history.db-shm
 dd if=/dev/urandom of=$STATE/history.db bs=4096 seek=1 count=4 conv=notrunc 2>/dev/null
