@@ -306,6 +306,89 @@ static void test_stream(void **state) {
         }
 }
 
+/* Where nothing can be written sums wait, and are on file once it can. */
+static void test_no_file(void **state) {
+        char command[160];
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, later);
+        for (int i = 0; i < 20; i++) {
+                run_for(&b, 10);
+                fetch(&b);
+        }
+        (void)snprintf(command, sizeof(command), "mkdir %s/later", dir);
+        assert_int_equal(system(command), 0);
+        run_for(&b, 10);
+        fetch(&b);
+        history_remove(b.guard, b.web, mono(&b), b.now);
+        fetch(&b);
+        assert_int_equal(on_file(&b), b.cpu - 5000000);
+        bed_end(&b);
+}
+
+static void test_hostile_stream(void **state) {
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        run_for(&b, 30);
+        assert_int_equal(collect_stream(b.collect, "", 0, b.now), -EBADMSG);
+        assert_int_equal(collect_stream(b.collect, "bailhist and then nothing of the kind", 37, b.now),
+                         -EBADMSG);
+        fetch(&b);
+        run_for(&b, 30);
+        fetch(&b);
+        assert_true(on_file(&b) > 0);
+        bed_end(&b);
+}
+
+/* ---- tenants ---- */
+
+static json_t *usage_of(uint64_t since, uint64_t cpu) {
+        return json_pack("{s:[{s:s, s:I, s:{s:I}}]}", "tenants", "name", "acme", "since", (json_int_t)since,
+                         "book", "cpu_usec", (json_int_t)cpu);
+}
+
+static void tell_cpu(void *user, const HistoryUsage *u) {
+        *(uint64_t *)user += u->row.counters[BOOK_CPU_USEC];
+}
+
+static uint64_t tenant_on_file(Bed *b) {
+        uint64_t sum = 0, from = 0;
+
+        assert_int_equal(
+                history_db_usage(b->db, HISTORY_OF_TENANT, 1, T0 / SEC + 86400, tell_cpu, &sum, &from), 0);
+        return sum;
+}
+
+/* Totals' differences: what was before is not told; what was used while nobody was here is; a total that begins anew is. */
+static void test_tenants(void **state) {
+        static const struct {
+                uint64_t since, cpu, sum;
+                bool restart;
+        } rows[] = {
+                { 5, 1000, 0, false },   { 5, 1500, 500, false },  { 5, 1500, 500, false },
+                { 5, 2500, 1500, true }, { 5, 2600, 1600, false }, { 9, 40, 1640, false },
+                { 9, 50, 1650, true },
+        };
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                json_t *usage = usage_of(rows[i].since, rows[i].cpu);
+
+                if (rows[i].restart)
+                        restart_exporter(&b, path);
+                b.now += 10 * SEC;
+                assert_int_equal(collect_usage(b.collect, usage, b.now), 0);
+                json_decref(usage);
+                assert_int_equal(tenant_on_file(&b), rows[i].sum);
+        }
+        bed_end(&b);
+}
+
 /* ---- jobs ---- */
 
 static void submit_later(void *user, HistoryJob *j) { fifo_add(&((Bed *)user)->jobs, &j->item); }
@@ -431,6 +514,50 @@ static void test_unanswered(void **state) {
         bed_end(&b);
 }
 
+/* All that is told, with a real thread behind it: what a thread sanitizer looks at, too. */
+static void submit_to_thread(void *user, HistoryJob *j) { scribe_submit(user, j); }
+static bool thread_has_room(void *user) { return scribe_wait(user, 3, 60 * SEC); }
+
+static void test_thread(void **state) {
+        const HistoryDbOptions o = {
+                .path = path, .keep_sec = { 86400, 86400, 86400 }, .max_bytes = 64 << 20, .boot = 42
+        };
+        json_t *words = json_pack("[{s:i, s:I, s:s}]", "id", 3, "time", (json_int_t)T0, "kind", "found");
+        CollectOptions collect = { .jobs = { .submit = submit_to_thread, .has_room = thread_has_room } };
+        Scribe *w = NULL;
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        collect_free(b.collect);
+        assert_int_equal(scribe_new(&o, &w), 0);
+        collect.jobs.user = w;
+        assert_int_equal(collect_new(&collect, &b.collect), 0);
+        collect_begin(b.collect, b.now);
+        assert_true(scribe_wait(w, 0, 60 * SEC));
+        fetch(&b);
+        for (uint64_t i = 1; i <= 40; i++) {
+                json_t *usage = usage_of(5, 1000 * i);
+
+                run_for(&b, 11);
+                fetch(&b);
+                assert_int_equal(collect_usage(b.collect, usage, b.now), 0);
+                collect_events(b.collect, words);
+                json_decref(usage);
+                if (i % 3 == 0)
+                        assert_true(scribe_wait(w, 0, 60 * SEC));
+        }
+        history_remove(b.guard, b.web, mono(&b), b.now);
+        fetch(&b);
+        scribe_free(w);
+        json_decref(words);
+        assert_int_equal(history_db_begin(b.db), 0); /* opens it */
+        assert_int_equal(history_db_commit(b.db), 0);
+        assert_int_equal(on_file(&b), b.cpu - 5000000);
+        assert_int_equal(tenant_on_file(&b), 39000);
+        bed_end(&b);
+}
+
 /* A job that takes its time: the loop goes on, is told since when, and at the end all is done. */
 typedef struct SlowJob {
         HistoryJob job;
@@ -479,89 +606,6 @@ static void test_scribe(void **state) {
         assert_int_equal(done, 3);
         (void)fd_close(fds[0]);
         (void)fd_close(fds[1]);
-}
-
-/* Where nothing can be written sums wait, and are on file once it can. */
-static void test_no_file(void **state) {
-        char command[160];
-        Bed b;
-
-        (void)state;
-        bed_begin(&b, later);
-        for (int i = 0; i < 20; i++) {
-                run_for(&b, 10);
-                fetch(&b);
-        }
-        (void)snprintf(command, sizeof(command), "mkdir %s/later", dir);
-        assert_int_equal(system(command), 0);
-        run_for(&b, 10);
-        fetch(&b);
-        history_remove(b.guard, b.web, mono(&b), b.now);
-        fetch(&b);
-        assert_int_equal(on_file(&b), b.cpu - 5000000);
-        bed_end(&b);
-}
-
-static void test_hostile_stream(void **state) {
-        Bed b;
-
-        (void)state;
-        bed_begin(&b, path);
-        run_for(&b, 30);
-        assert_int_equal(collect_stream(b.collect, "", 0, b.now), -EBADMSG);
-        assert_int_equal(collect_stream(b.collect, "bailhist and then nothing of the kind", 37, b.now),
-                         -EBADMSG);
-        fetch(&b);
-        run_for(&b, 30);
-        fetch(&b);
-        assert_true(on_file(&b) > 0);
-        bed_end(&b);
-}
-
-/* ---- tenants ---- */
-
-static json_t *usage_of(uint64_t since, uint64_t cpu) {
-        return json_pack("{s:[{s:s, s:I, s:{s:I}}]}", "tenants", "name", "acme", "since", (json_int_t)since,
-                         "book", "cpu_usec", (json_int_t)cpu);
-}
-
-static void tell_cpu(void *user, const HistoryUsage *u) {
-        *(uint64_t *)user += u->row.counters[BOOK_CPU_USEC];
-}
-
-static uint64_t tenant_on_file(Bed *b) {
-        uint64_t sum = 0, from = 0;
-
-        assert_int_equal(
-                history_db_usage(b->db, HISTORY_OF_TENANT, 1, T0 / SEC + 86400, tell_cpu, &sum, &from), 0);
-        return sum;
-}
-
-/* Totals' differences: what was before is not told; what was used while nobody was here is; a total that begins anew is. */
-static void test_tenants(void **state) {
-        static const struct {
-                uint64_t since, cpu, sum;
-                bool restart;
-        } rows[] = {
-                { 5, 1000, 0, false },   { 5, 1500, 500, false },  { 5, 1500, 500, false },
-                { 5, 2500, 1500, true }, { 5, 2600, 1600, false }, { 9, 40, 1640, false },
-                { 9, 50, 1650, true },
-        };
-        Bed b;
-
-        (void)state;
-        bed_begin(&b, path);
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                json_t *usage = usage_of(rows[i].since, rows[i].cpu);
-
-                if (rows[i].restart)
-                        restart_exporter(&b, path);
-                b.now += 10 * SEC;
-                assert_int_equal(collect_usage(b.collect, usage, b.now), 0);
-                json_decref(usage);
-                assert_int_equal(tenant_on_file(&b), rows[i].sum);
-        }
-        bed_end(&b);
 }
 
 /* ---- pages ---- */
@@ -1332,7 +1376,7 @@ int main(void) {
                 TEST(test_hostile_stream), TEST(test_tenants),    TEST(test_api),          TEST(test_page),
                 TEST(test_cadvisor_found), TEST(test_described),  TEST(test_conforms),     TEST(test_queries),
                 TEST(test_meanwhile),      TEST(test_report),     TEST(test_report_empty), TEST(test_slow),
-                TEST(test_moved),          TEST(test_unanswered), TEST(test_scribe),
+                TEST(test_moved),          TEST(test_unanswered), TEST(test_scribe),       TEST(test_thread),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);
