@@ -43,6 +43,17 @@ count() {  # STATUS-MEMBER
 cgroups_with() { { grep -lx "$2" "$CGROOT"/docker/*/"$1" || :; } | wc -l; }
 units_with() { { grep -lsx "$2" "$CGROOT"/tenant.slice/tenant-b?.slice/*/"$1" || :; } | wc -l; }
 
+# How long somebody else who only naps was kept from the CPU at most, µs: what the guard cannot help.
+watch_stalls() {
+	local last now longest=0
+	last=${EPOCHREALTIME/[.,]/}
+	while nap 0.05; do
+		now=${EPOCHREALTIME/[.,]/}
+		((now - last - 50000 <= longest)) || echo $((longest = now - last - 50000)) >/run/stalled
+		last=$now
+	done
+}
+
 names=() dirs=()
 for ((i = 0; i < N; i++)); do
 	printf -v id '%064x' $((0xabcdef * (i + 1)))
@@ -108,6 +119,9 @@ diag "before: $STOCK, $RSS KiB"
 
 # ---- the burst
 
+echo 0 >/run/stalled
+watch_stalls &
+watcher=$!
 start=$EPOCHREALTIME
 mkdir "${dirs[@]}"
 diag "$N cgroups made in $(elapsed "$start") s"
@@ -126,8 +140,11 @@ is "$(main_pid)" "$pid" "the guard is the same process"
 take_stock
 diag "with them: $STOCK, $RSS KiB"
 num "$RSS" '<' 16384 "it keeps below 16 MiB"
-# a beat of the loop that was late by a second would be late for everybody (emulated: times three)
-num "$(jq .loop.longest_usec <<<"$CTL_OUT")" '<' 3000000 "the loop never stalled for long: $(jq .loop.longest_usec <<<"$CTL_OUT") us"
+# a beat of the loop that was late by a second would be late for everybody (emulated: times three); a turn may be kept from the CPU twice
+kill $watcher
+longest=$(jq .loop.longest_usec <<<"$CTL_OUT") stalled=$(</run/stalled)
+stalled=${stalled:-0} # it may be being written
+num "$longest" '<' $((3000000 + 2 * stalled)) "the loop never stalled for long: $longest us, $stalled us for who did nothing"
 
 # ---- all gone
 

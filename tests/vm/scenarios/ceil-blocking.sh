@@ -6,13 +6,13 @@
 #
 #   tenant.slice
 #   ├── tenant-a.slice
-#   │   └── hog.scope            200M in use, MemoryHigh=16M comes, then MemoryMax=64M
+#   │   └── hog.scope            200M in use, MemoryHigh=16M comes, then a MemoryMax of half of what it still uses
 #   └── tenant-b.slice
 #       └── b1 … b50.scope       33 tasks each
 #
 # shape: plain
 # timeout: 300   kernels: 6.1 6.12   disks: 512
-# disk-opts: throttling.bps-total=3145728
+# disk-opts: throttling.bps-total=2097152
 
 MB=$((1 << 20))
 mkswap -q /dev/vm/disk1
@@ -100,17 +100,18 @@ is "$(systemctl show --value --property=NRestarts bailiffd.service)" 0 "no watch
 
 # ---- MemoryMax below use
 
-policy ContainerMemoryMax=64M
+max=$(($(cg "$hog" memory.current) / MB / 2))
+policy ContainerMemoryMax=${max}M
 ctl reload
-wait_for 30 "[ \"\$(state MemoryMax)\" = squeezing ]" "MemoryMax=64M below use: squeezing"
-isnt "$(cg "$hog" memory.max)" $((64 * MB)) "memory.max waits"
-num "$(cg "$hog" memory.high)" '<' $((64 * MB)) "memory.high goes below it meanwhile"
+wait_for 30 "[ \"\$(state MemoryMax)\" = squeezing ]" "MemoryMax=${max}M below use: squeezing"
+isnt "$(cg "$hog" memory.max)" $((max * MB)) "memory.max waits"
+num "$(cg "$hog" memory.high)" '<' $((max * MB)) "memory.high goes below it meanwhile"
 WORST=0
 ask_both
 num $WORST '<=' 3000 "PID 1 and the guard answer ($WORST ms)"
 num "$(cg_key "$hog" memory.events oom_kill)" '==' 0 "nobody was killed"
 kill -9 "$(hog_pid)"
-wait_for 90 "[ \"\$(cg $hog memory.max)\" = $((64 * MB)) ]" "use fell: memory.max is set"
+wait_for 90 "[ \"\$(cg $hog memory.max)\" = $((max * MB)) ]" "use fell: memory.max is set"
 wait_for 60 "[ \"\$(state MemoryMax)\" = ok ]" "the state is ok"
 wait_for 30 "[ \"\$(cg $hog memory.high)\" = max ]" "memory.high is given back"
 is "$(cg_key "$hog" memory.events oom_kill)" 0 "nobody was killed in all this"
