@@ -163,7 +163,7 @@ save_machine() {
 	pid=$!
 	QEMU_PIDS+=("$pid")
 	# in the background: bash runs traps in a `wait`, not while a command is in the foreground
-	python3 "$VM_DIR/host/savevm.py" "$part" "$pid" $BOOT_SECONDS "$PREP_SECONDS" &
+	python3 -B "$VM_DIR/host/savevm.py" "$part" "$pid" $BOOT_SECONDS "$PREP_SECONDS" &
 	wait $! || {
 		cat "$part/qemu.err" >&2
 		tail -n 20 "$part/console" >&2
@@ -243,7 +243,7 @@ run_job() {
 	cat <"$WORK/out" &
 	output_pid=$!
 	# <&0: a background command would get /dev/null
-	python3 "$VM_DIR/host/watch.py" "$TIME_LIMIT" "$WORK/qmp" qemu-system-x86_64 "${QEMU_ARGS[@]}" \
+	python3 -B "$VM_DIR/host/watch.py" "$TIME_LIMIT" "$WORK/qmp" qemu-system-x86_64 "${QEMU_ARGS[@]}" \
 		-chardev "file,id=out,path=$WORK/out" -chardev "file,id=rc,path=$WORK/rc" \
 		-chardev "file,id=files,path=$WORK/files" -chardev "pipe,id=in,path=$WORK/in" \
 		"${console[@]}" -monitor none -qmp "unix:$WORK/qmp,server=on,wait=off" <&0 2>"$WORK/qemu.err" &

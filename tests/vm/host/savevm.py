@@ -5,11 +5,12 @@ The machine was started with its memory in DIR/ram (shared), a QMP socket DIR/qm
 DIR/in, its status lines in DIR/rc. If DIR/job exists it is the prep job: run first, its output on
 stderr. Then the device state goes to DIR/state; memory is not copied (x-ignore-shared): it is in
 the file already. Later runs map that file privately and load the state."""
-import json
 import os
 import socket
 import sys
 import time
+
+from qmp import Qmp
 
 SETTLE_SECONDS = 1.0  # let what the boot or the prep left behind come to rest
 
@@ -56,36 +57,18 @@ class Machine:
         self.wait(lambda s: s.count("ready") > 1, "the end of the prep script", 20)
 
 
-class Qmp:
-    def __init__(self, path):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(path)
-        self.stream = connection.makefile("rw")
-        self.stream.readline()  # greeting
-        self.call("qmp_capabilities")
-
-    def call(self, command, **arguments):
-        self.stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.stream.flush()
-        while True:  # events come in between
-            answer = json.loads(self.stream.readline())
-            if "error" in answer:
-                sys.exit(f"{command}: {answer['error']}")
-            if "return" in answer:
-                return answer["return"]
-
-    def migrate_to(self, path):
-        # No 'stop' first: the saved run state must be 'running', or the resumed machine stands still.
-        self.call("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
-        self.call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
-        self.call("migrate", uri=f"exec:cat > '{path}'")
-        while True:
-            status = self.call("query-migrate")["status"]
-            if status == "completed":
-                return
-            if status in ("failed", "cancelled"):
-                sys.exit(f"migration {status}")
-            time.sleep(0.05)
+def save_state(qmp, path):
+    # No 'stop' first: the saved run state must be 'running', or the resumed machine stands still.
+    qmp.call("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
+    qmp.call("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+    qmp.call("migrate", uri=f"exec:cat > '{path}'")
+    while True:
+        status = qmp.call("query-migrate")["status"]
+        if status == "completed":
+            return
+        if status in ("failed", "cancelled"):
+            sys.exit(f"migration {status}")
+        time.sleep(0.05)
 
 
 def main(directory, pid, boot_seconds, prep_seconds):
@@ -94,8 +77,8 @@ def main(directory, pid, boot_seconds, prep_seconds):
     if os.path.exists(machine.path("job")):
         machine.prepare(float(prep_seconds))
     time.sleep(SETTLE_SECONDS)
-    qmp = Qmp(machine.path("qmp"))
-    qmp.migrate_to(machine.path("state"))
+    qmp = Qmp(machine.path("qmp"), None)
+    save_state(qmp, machine.path("state"))
     qmp.call("quit")
 
 

@@ -6,13 +6,12 @@ it hangs is told on stderr before QEMU is ended: what QEMU's threads do, the pro
 (addresses are those of vmlinux, nokaslr), and on the guest's console, by way of an NMI that is a panic
 there (unknown_nmi_panic, panic_print), the stacks of all tasks. QMP_SOCKET is made by COMMAND."""
 import glob
-import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+
+from qmp import Qmp
 
 ANSWER_SECONDS = 10  # a QEMU that hangs itself does not answer
 PANIC_SECONDS = 20  # for the guest to print its tasks to an emulated serial line
@@ -47,29 +46,8 @@ def tell_threads(pid):
         say(f"QEMU's thread {name}: {state}, {used} ticks of CPU in a second")
 
 
-class Qmp:
-    def __init__(self, path):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(ANSWER_SECONDS)
-        connection.connect(path)
-        self.stream = connection.makefile("rw")
-        self.stream.readline()  # greeting
-        self.call("qmp_capabilities")
-
-    def call(self, command, **arguments):
-        self.stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.stream.flush()
-        while True:  # events come in between
-            answer = json.loads(self.stream.readline() or "{}")
-            if "return" in answer or "error" in answer or not answer:
-                return answer.get("return", answer)
-
-    def monitor(self, line):
-        return str(self.call("human-monitor-command", **{"command-line": line}))
-
-
 def tell_machine(qemu, path):
-    qmp = Qmp(path)
+    qmp = Qmp(path, ANSWER_SECONDS)
     say(f"the machine: {qmp.call('query-status')}")
     registers = qmp.monitor("info registers -a").splitlines()
     say("\n".join(line for line in registers if line.startswith(("CPU#", "RSI=", "RIP="))))
@@ -96,7 +74,7 @@ def main(seconds, path, command):
     tell_threads(qemu.pid)
     try:
         tell_machine(qemu, path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         say(f"QEMU does not answer: {error}")
     qemu.terminate()
     try:
