@@ -314,7 +314,7 @@ static void on_define(void *user, uint32_t index, const HistoryWho *who) {
 
         if (!s) {
                 s = subject_new(c, who);
-                if (s && c->asking)
+                if (s && !c->answered)
                         s->tally.done = usagerow_slot_end(c->read_at / USEC_PER_SEC, USAGEROW_SLOT_SEC);
         }
         if (!s)
@@ -445,6 +445,7 @@ static void done_known(HistoryJob *job) {
         Collect *c = j->collect;
 
         c->asking = false;
+        c->answered = true;
         c->begun = job->result == 0;
         for (size_t i = 0; i < j->n && c->begun; i++)
                 note_known(c, &j->rows[i]);

@@ -64,7 +64,8 @@ typedef struct Collect {
         uint64_t first; /* realtime of the earliest look of this guard */
         uint64_t read_at; /* realtime of the stream that is read */
         bool begun; /* the history was asked what is on file already */
-        bool asking; /* and has not answered yet */
+        bool asking; /* it is being asked */
+        bool answered; /* it did, or could not, once */
         bool crowded; /* there is no room for more jobs, in this stream */
         bool usage_seen, usage_under_way;
         bool wants_details; /* somebody is new */
@@ -76,7 +77,7 @@ int collect_new(const CollectOptions *o, Collect **ret);
 Collect *collect_free(Collect *c);
 DEFINE_CLEANUP(Collect *, collect_free)
 
-/* Asks the history what is on file from before. The first stream should wait for the answer (Collect.asking): without it, rows
+/* Asks the history what is on file from before. The first stream should wait for the answer (Collect.answered): without it, rows
  * begin with that stream's time, so that none is there twice. */
 void collect_begin(Collect *c, uint64_t realtime);
 /* The answer to GetHistory(), asked for with the reader's instance and cursor. -EBADMSG, -EPROTONOSUPPORT: it cannot be read, and

@@ -595,7 +595,7 @@ static int on_round(sd_event_source *s, uint64_t at, void *user) {
         (void)sd_event_source_set_time(s, MAX_OF(at + ROUND_USEC, now + USEC_PER_SEC));
         look_at_clock(r, now);
         r->waited = false;
-        if (!r->pages.collect->asking || now - r->begun > KNOWN_USEC)
+        if (r->pages.collect->answered || now - r->begun > KNOWN_USEC)
                 questions |= UINT32_C(1) << ASK_STREAM;
         if (r->details_asked == 0 || now - r->details_asked > DETAILS_USEC)
                 questions |= UINT32_C(1) << ASK_CONTAINERS | UINT32_C(1) << ASK_TENANTS |

@@ -461,6 +461,30 @@ static void test_slow(void **state) {
         }
 }
 
+/* The history cannot be asked at first what is on file, and answers the next question late: what comes meanwhile waits. */
+static void test_locked(void **state) {
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        collect_free(b.collect);
+        collect_later(&b);
+        collect_begin(b.collect, b.now);
+        do_jobs(&b, 1, 1);
+        for (int i = 0; i < 3; i++) {
+                run_for(&b, 100);
+                fetch(&b);
+        }
+        do_jobs(&b, UINT_MAX, 0);
+        history_remove(b.guard, b.web, mono(&b), b.now);
+        for (int i = 0; i < 3; i++) {
+                fetch(&b);
+                do_jobs(&b, UINT_MAX, 0);
+        }
+        assert_int_equal(on_file(&b), b.cpu - 5000000);
+        bed_end(&b);
+}
+
 /* A history that somebody moved away while it was open: the new one has all names, and the rows since. */
 static void test_moved(void **state) {
         char moved[128];
@@ -1372,11 +1396,12 @@ static void test_cadvisor_found(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_teardown(f, clear)
         const struct CMUnitTest tests[] = {
-                TEST(test_settings),       TEST(test_wants),      TEST(test_stream),       TEST(test_no_file),
-                TEST(test_hostile_stream), TEST(test_tenants),    TEST(test_api),          TEST(test_page),
-                TEST(test_cadvisor_found), TEST(test_described),  TEST(test_conforms),     TEST(test_queries),
-                TEST(test_meanwhile),      TEST(test_report),     TEST(test_report_empty), TEST(test_slow),
-                TEST(test_moved),          TEST(test_unanswered), TEST(test_scribe),       TEST(test_thread),
+                TEST(test_settings),       TEST(test_wants),     TEST(test_stream),       TEST(test_no_file),
+                TEST(test_hostile_stream), TEST(test_tenants),   TEST(test_api),          TEST(test_page),
+                TEST(test_cadvisor_found), TEST(test_described), TEST(test_conforms),     TEST(test_queries),
+                TEST(test_meanwhile),      TEST(test_report),    TEST(test_report_empty), TEST(test_slow),
+                TEST(test_moved),          TEST(test_locked),    TEST(test_unanswered),   TEST(test_scribe),
+                TEST(test_thread),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);
