@@ -93,6 +93,10 @@ static void learn_engine(ReconKnob *k, const ReconInput *in) {
         }
 }
 
+static bool just_reloaded(const ReconInput *in) {
+        return in->last_reload != 0 && in->now - in->last_reload <= RECON_RELOAD_WINDOW;
+}
+
 /* False: evidence is still to come. */
 static bool find_cause(const ReconKnob *k, const ReconInput *in, DriftCause *ret) {
         const Limit l = k->knob.limit;
@@ -108,7 +112,7 @@ static bool find_cause(const ReconKnob *k, const ReconInput *in, DriftCause *ret
                 return false;
         if (have_p && limit_equal(l, p, k->actual, in->page_size))
                 re_applied =
-                        (in->last_reload != 0 && in->now - in->last_reload <= RECON_RELOAD_WINDOW) ||
+                        just_reloaded(in) ||
                         (k->have_property && limit_equal(l, p, k->property, in->page_size)) ||
                         (k->adopted && limit_equal(l, p, recon_want(k), in->page_size)) ||
                         /* PID 1 makes the cgroup first and realizes the unit after: we may have been in between. */
@@ -151,6 +155,8 @@ void recon_explain(ReconKnob *k, const ReconInput *in) {
                 if (recon_property(in, k->knob, &p) && !recon_is_told(k, p, in->page_size) &&
                     !(k->have_property && limit_equal(k->knob.limit, p, k->property, in->page_size)))
                         recon_set_want(k, k->actual);
+                if (in->newborn && !just_reloaded(in))
+                        recon_settle(k); /* we were too early: it is simply written again */
                 break;
         case DRIFT_RAW:
         case DRIFT_UNKNOWN:

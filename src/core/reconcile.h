@@ -179,6 +179,7 @@ typedef struct ReconInput {
         bool engine_fresh; /* it was looked at after `actual` was read (or cannot be) */
         bool engine_config_newer; /* it asks for other limits than when we last wrote */
         bool engine_override;
+        bool newborn; /* its unit has just started: PID 1 may still be writing what the unit asks for, which is no drift */
         bool release; /* `release --ceilings`, or the target leaves our care: all is given back, whatever mode, pause and desired say */
         usec_t last_reload; /* when Reloading(false) came last; 0: never */
         Mode mode;

@@ -120,6 +120,7 @@ static ReconInput input_of(Guard *g, Target *t, usec_t now) {
                 .engine_fresh = t->evidence || !engine_made || t->leaving,
                 .engine_config_newer = t->engine_asked_anew,
                 .engine_override = t->settings.engine_override,
+                .newborn = t->birth_due != 0 && now < t->birth_due + GUARD_NEWBORN_USEC,
                 .release = gives_back(g, t),
                 .last_reload = g->last_reload,
                 .mode = MIN_OF(t->settings.mode, guard_host_mode(g, NULL)),

@@ -219,6 +219,8 @@ typedef struct Event {
 #define GUARD_NAMES_USEC (250 * USEC_PER_MSEC)
 #define GUARD_BIRTH_USEC (100 * USEC_PER_MSEC)
 #define GUARD_BIRTH_QUIET_USEC (20 * USEC_PER_MSEC)
+/* On a host in trouble PID 1 may come later than that; it is not told as drift for so long. */
+#define GUARD_NEWBORN_USEC (10 * USEC_PER_SEC)
 #define GUARD_SETTLE_USEC (2 * USEC_PER_SEC)
 /* After a start nobody's use is known yet: for so long shares stay what an earlier run gave. */
 #define GUARD_SHARES_USEC (5 * USEC_PER_SEC)

@@ -39,7 +39,7 @@ typedef struct World {
         LimitSet policy, share, whole, engine; /* whole: policy with the undivided sum */
         LimitSet desired, unshared;
         uint32_t have_files;
-        bool unit, container, know_engine, engine_newer, bus_dead, override, paused, held, release;
+        bool unit, container, know_engine, engine_newer, bus_dead, override, newborn, paused, held, release;
         bool lazy_cpu; /* PID 1 enables the cpu controller for whoever has such a property */
         bool no_properties; /* they never answer, and do not say so */
         Mode mode;
@@ -317,6 +317,7 @@ static ReconInput input_of(World *w, bool fresh) {
                 .engine_fresh = fresh,
                 .engine_config_newer = w->engine_newer,
                 .engine_override = w->override,
+                .newborn = w->newborn,
                 .release = w->release,
                 .last_reload = w->last_reload,
                 .mode = w->mode,
@@ -627,28 +628,49 @@ static void test_side_effect(void **state) {
         dead(&w);
 }
 
-/* PID 1 makes the cgroup of a starting unit first and realizes its properties after we wrote: no operator's wish. */
+/*
+ * PID 1 makes the cgroup of a starting unit first and realizes its properties after we wrote: no operator's wish,
+ * nor, while it is new, anything to tell.
+ */
 static void test_realized_late(void **state) {
-        World w = docker();
-
         (void)state;
-        w.container = w.know_engine = false;
-        put(&w.prop, knob(LIMIT_TASKS_MAX), 2362);
-        put(&w.file, knob(LIMIT_TASKS_MAX), INF);
-        policy(&w, LIMIT_TASKS_MAX, 64);
-        w.bus_dead = true; /* PID 1 is busy starting it */
-        tick(&w);
-        assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 64);
-        kernel_set(&w, knob(LIMIT_TASKS_MAX), 2362);
-        w.bus_dead = false;
-        run(&w, 10 * S);
-        assert_int_equal(w.events[RECON_HOLD], 0);
-        assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 64);
-        assert_int_equal(prop_of(&w, LIMIT_TASKS_MAX), 64);
-        drop_policy(&w);
-        run(&w, 100 * S);
-        assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 2362);
-        dead(&w);
+        for (int newborn = 0; newborn <= 1; newborn++) {
+                World w = docker();
+
+                w.container = w.know_engine = false;
+                w.newborn = newborn;
+                put(&w.prop, knob(LIMIT_TASKS_MAX), 2362);
+                put(&w.file, knob(LIMIT_TASKS_MAX), INF);
+                policy(&w, LIMIT_TASKS_MAX, 64);
+                w.bus_dead = true; /* PID 1 is busy starting it */
+                tick(&w);
+                assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 64);
+                kernel_set(&w, knob(LIMIT_TASKS_MAX), 2362);
+                w.bus_dead = false;
+                run(&w, 10 * S);
+                assert_int_equal(w.events[RECON_HOLD], 0);
+                assert_int_equal(w.events[RECON_DRIFT], !newborn);
+                assert_int_equal(w.events[RECON_REPAIRED], !newborn);
+                assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 64);
+                assert_int_equal(prop_of(&w, LIMIT_TASKS_MAX), 64);
+                if (newborn) { /* what others do is told all the same */
+                        kernel_set(&w, knob(LIMIT_TASKS_MAX), INF);
+                        run(&w, 10 * S);
+                        assert_int_equal(w.last[RECON_DRIFT].cause, DRIFT_RAW);
+                        assert_int_equal(w.events[RECON_DRIFT], 1);
+                        put(&w.prop, knob(LIMIT_TASKS_MAX), 2362);
+                        reload(&w);
+                        run(&w, 10 * S);
+                        assert_int_equal(w.last[RECON_DRIFT].cause, DRIFT_RELOAD);
+                        assert_int_equal(w.events[RECON_DRIFT], 2);
+                        assert_int_equal(w.events[RECON_REPAIRED], 2);
+                        assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 64);
+                }
+                drop_policy(&w);
+                run(&w, 100 * S);
+                assert_int_equal(file_of(&w, LIMIT_TASKS_MAX), 2362);
+                dead(&w);
+        }
 }
 
 /* No cpu controller in a slice until its unit has a property that needs one. */
@@ -1386,7 +1408,9 @@ static void live(uint64_t seed) {
         w.unit = next_random() % 4;
         w.operator_hold = 60 * S;
         w.know_engine = w.container && next_random() % 2;
+        w.newborn = next_random() % 2;
         for (unsigned i = 0; i < 60; i++) {
+                w.newborn = w.newborn && i < 20;
                 random_event(&w, &wish);
                 run(&w, next_random() % 4 == 0 ? next_random() % (90 * S) : TICK);
         }
