@@ -24,14 +24,32 @@ CGROOT=/sys/fs/cgroup
 tap_points=0
 tap_failed=0
 tap_done=''
+tap_since=${EPOCHREALTIME/[.,]/}
+tap_took=''
+
+# Every point has been prepared for some time; where a scenario's time goes is told at its end.
+tap_count() {
+	local now=${EPOCHREALTIME/[.,]/}
+	tap_points=$((tap_points + 1))
+	tap_took+="$((now - tap_since)) $tap_points"$'\n'
+	tap_since=$now
+}
+
+tap_longest() {  # N: the N points that took longest
+	local us point text=''
+	while read -r us point; do
+		text+="${text:+, }$((us / 1000000)).$((us / 100000 % 10)) s to $point"
+	done < <(sort -rn <<<"${tap_took%$'\n'}" | head -n "$1")
+	echo "$text"
+}
 
 ok() {  # TEXT: a point that passed
-	tap_points=$((tap_points + 1))
+	tap_count
 	echo "ok $tap_points - $1"
 }
 
 not_ok() {  # TEXT [DIAGNOSTIC...]: a point that failed
-	tap_points=$((tap_points + 1))
+	tap_count
 	tap_failed=$((tap_failed + 1))
 	echo "not ok $tap_points - $1"
 	shift
@@ -79,11 +97,12 @@ check() {  # TEXT COMMAND...: the command succeeds; its output becomes the diagn
 # Reasons start with a key, "key: why". With CI=true only the keys on the scenario's
 # `# may-skip:` line pass.
 skip() {  # TEXT REASON
-	tap_points=$((tap_points + 1))
+	tap_count
 	echo "ok $tap_points - $1 # SKIP $2"
 }
 
 done_testing() {  # closes the scenario: nothing after it
+	diag "longest: $(tap_longest 6)"
 	echo "1..$tap_points"
 	tap_done=1
 }

@@ -8,7 +8,7 @@
 #       └── docker-<id>.scope   new: 32 MB
 #
 # shape: docker
-# timeout: 120   kernels: 6.1 6.12
+# timeout: 120
 
 warm=$(echo $CGROOT/tenant.slice/tenant-warm.slice/docker-*.scope)
 warm=${warm#"$CGROOT/"}

@@ -13,7 +13,6 @@
 #   docker
 #   └── <64 hex digits>                        400 of them, empty; tenant cg, by path; named c<n>
 #
-# kernels: 6.1 6.12
 # timeout: 360
 
 N=400

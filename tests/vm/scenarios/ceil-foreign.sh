@@ -11,7 +11,7 @@
 #       └── docker-<id>.scope     the same, not in policy: what systemd does to it by itself
 #
 # shape: docker
-# timeout: 180   kernels: 6.1 6.12
+# timeout: 180
 
 MB=$((1 << 20))
 slice=tenant.slice/tenant-a.slice

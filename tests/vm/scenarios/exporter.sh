@@ -9,8 +9,7 @@
 #
 # /var/lib/bailiff/history is a small disk, to be filled and to hang.
 #
-# kernels: 6.1 6.12
-# disks: 48
+# disks: 512
 # timeout: 600
 
 SOCKET=/run/bailiff-exporter/socket
@@ -63,7 +62,7 @@ Mode=observe
 Match=slice=tenant-acme.slice
 P
 mkdir -p $STATE
-mke2fs -q -t ext4 -O ^has_journal -m 0 /dev/vm/disk1
+mke2fs -q -t ext4 -O ^has_journal -m 0 /dev/vm/disk1 48M
 mount -t ext4 /dev/vm/disk1 $STATE
 chown bailiff-exporter:bailiff-exporter $STATE
 chmod 0750 $STATE

@@ -8,7 +8,7 @@
 #   └── tenant-grow.slice/grow.scope    tenant grow: 40M more each second, all of it touched each second. Kill=last
 #
 # memory: 1024
-# disks: 512
+# disks: 1024 2048
 # timeout: 240
 
 GROW_CG=tenant.slice/tenant-grow.slice/grow.scope

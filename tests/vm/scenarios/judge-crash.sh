@@ -8,7 +8,6 @@
 #   ├── tenant-web.slice/web.scope      tenant web: 40 % of a CPU in requests; CPUGuarantee=60%
 #   └── tenant-spin.slice/spin.scope    tenant spin: weight 2000, 16 threads
 #
-# kernels: 6.1 6.12
 # timeout: 400
 
 frozen() { cg_key "$SPIN" cgroup.events frozen; }

@@ -10,7 +10,7 @@
 #   └── backup.service                  the host's own: 16 threads, O_DIRECT
 #
 # memory: 1024
-# disks: 1024
+# disks: 1024 2048
 # disk-opts: throttling.iops-total=300
 # timeout: 200
 

@@ -9,7 +9,7 @@
 #   └── tenant-flood.slice/buffered.scope   tenant flood: 4 threads
 #
 # memory: 1024
-# disks: 1024
+# disks: 1024 2048
 # disk-opts: throttling.iops-total=300
 # timeout: 400
 

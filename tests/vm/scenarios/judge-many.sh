@@ -9,7 +9,7 @@
 #   └── tenant-safe.slice/safe.scope              tenant safe: the same; Protect= names it
 #
 # memory: 1024
-# disks: 512 2048
+# disks: 1024 2048
 # timeout: 300
 
 policy_set <<-'EOP'

@@ -9,7 +9,7 @@
 #   └── tenant-grow.slice/grow.scope    tenant grow: 40M more each second, all of it touched each second. Kill=last
 #
 # memory: 1024
-# disks: 512 1024
+# disks: 1024 2048
 # disk-opts: throttling.iops-total=2500
 # timeout: 400
 
@@ -105,7 +105,7 @@ until_true 20 "! cg_exists $WEB" || not_ok "web is gone"
 
 # ---- swap on a slow disk
 
-mkswap /dev/vm/disk2 >/dev/null
+mkswap /dev/vm/disk2 1048576 >/dev/null
 swapon /dev/vm/disk2
 web
 measure web 5 "alone, anonymous memory"

@@ -8,7 +8,7 @@
 #   └── tenant-lost.slice/lost.scope    tenant lost: MemoryMax=48M, rereads 256M with 8 threads
 #
 # memory: 1024
-# disks: 1024
+# disks: 1024 2048
 # disk-opts: throttling.iops-total=120
 # timeout: 300
 

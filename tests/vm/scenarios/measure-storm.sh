@@ -10,7 +10,6 @@
 #   docker
 #   └── <64 hex>                    tenant b, by path: 200 of them; nobody's slice counts them
 #
-# kernels: 6.1 6.12
 # timeout: 240
 
 STORM=/usr/lib/bailiff/test/storm

@@ -7,7 +7,6 @@
 #   tenant.slice
 #   └── tenant-a.slice/one-<case>.scope   one of each case: some CPU, until it is killed
 #
-# kernels: 6.1 6.12
 # timeout: 420
 
 DROPIN=/run/systemd/system/bailiff-netlink.service.d/50-test.conf

@@ -106,19 +106,19 @@ ctl status --json
 read -r BEATS < <(jq .loop.beats <<<"$CTL_OUT")
 read -r UPTIME _ </proc/uptime
 BEGIN=$EPOCHSECONDS
-$STORM -n 500 -k 30 -l 2000:20000 -b 1 -d tenant.slice/tenant-b.slice >/run/storm.out &
+$STORM -n 400 -k 30 -l 2000:20000 -b 1 -d tenant.slice/tenant-b.slice >/run/storm.out &
 storm=$!
-nap 25
+nap 15
 AWAY=$EPOCHSECONDS
 systemctl stop victoria-metrics.service
 wait_for 90 '[ "$(push .state)" = failing ] && [ "$(push .backlog_samples)" -gt 0 ]' 'without a receiver what is pushed waits'
 diag "$(push .error)"
-nap 20
+nap 5
 WAITING=$(push .backlog_samples)
 num "${WAITING:-0}" '>' 0 "$WAITING samples wait"
 systemctl kill --signal=KILL bailiff-exporter.service
 wait_for 60 '[ "$(push .backlog_samples)" -ge "$WAITING" ]' 'they outlive the exporter, which is killed'
-nap 20
+nap 10
 BACK=$EPOCHSECONDS
 systemctl start victoria-metrics.service
 wait_for 180 '[ "$(push .state)" = ok ] && [ "$(push .backlog_samples)" = 0 ]' 'with a receiver again all is delivered'

@@ -10,7 +10,7 @@
 #   └── three.scope
 #
 # shape: plain
-# timeout: 300   kernels: 6.1 6.12
+# timeout: 300
 
 MB=$((1 << 20))
 
