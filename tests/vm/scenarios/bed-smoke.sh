@@ -9,7 +9,7 @@
 #           └── two.service           TasksMax=20
 #
 # shape: plain
-# memory: 1024   timeout: 60   kernels: 6.1 6.12
+# timeout: 60   kernels: 6.1 6.12
 
 read -r _ _ version _ </proc/version
 diag "kernel $version, $(systemctl --version | head -n 1)"

@@ -11,7 +11,7 @@
 #       └── neighbour.scope               no ceiling; must not notice
 #
 # shape: docker
-# timeout: 300   kernels: 6.1 6.12   disks: 512
+# timeout: 300   kernels: 6.1 6.12
 
 MB=$((1 << 20))
 disk=$(readlink -f /dev/vm/disk1)

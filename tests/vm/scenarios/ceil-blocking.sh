@@ -11,7 +11,7 @@
 #       └── b1 … b50.scope       33 tasks each
 #
 # shape: plain
-# timeout: 300   kernels: 6.1 6.12   disks: 512
+# timeout: 300   kernels: 6.1 6.12
 # disk-opts: throttling.bps-total=2097152
 
 MB=$((1 << 20))

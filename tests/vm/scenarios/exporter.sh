@@ -9,7 +9,6 @@
 #
 # /var/lib/bailiff/history is a small disk, to be filled and to hang.
 #
-# disks: 512
 # timeout: 600
 
 SOCKET=/run/bailiff-exporter/socket

@@ -12,7 +12,7 @@
 #   └── tenant-grow.slice/grow.scope    tenant grow: 40M more each second
 #
 # memory: 1024
-# disks: 1024
+# disks: 1024 2048
 # disk-opts: throttling.iops-total=300
 # timeout: 300
 

@@ -11,7 +11,7 @@
 #       └── peak.scope             allocates for a moment when it is told to
 #
 # shape: docker
-# disks: 512             kernels: 6.1 6.12
+# kernels: 6.1 6.12
 # timeout: 300
 
 A=tenant.slice/tenant-a.slice

@@ -113,12 +113,12 @@ AWAY=$EPOCHSECONDS
 systemctl stop victoria-metrics.service
 wait_for 90 '[ "$(push .state)" = failing ] && [ "$(push .backlog_samples)" -gt 0 ]' 'without a receiver what is pushed waits'
 diag "$(push .error)"
-nap 5
+nap 10
 WAITING=$(push .backlog_samples)
 num "${WAITING:-0}" '>' 0 "$WAITING samples wait"
 systemctl kill --signal=KILL bailiff-exporter.service
 wait_for 60 '[ "$(push .backlog_samples)" -ge "$WAITING" ]' 'they outlive the exporter, which is killed'
-nap 10
+nap 20
 BACK=$EPOCHSECONDS
 systemctl start victoria-metrics.service
 wait_for 180 '[ "$(push .state)" = ok ] && [ "$(push .backlog_samples)" = 0 ]' 'with a receiver again all is delivered'
