@@ -18,8 +18,9 @@
  *   GetPolicy(s tenant)               {"tenants": [{"name","rule","plan", "values": [{"key","value","file","line"}…]}…],
  *                                      "host": {"values": […]}}            ("" : every tenant)
  *   DiffPolicy()                      {"ok": bool, "report": "FILE:LINE: …", "changes": [{"cgroup","container","tenant",
- *                                      "limit","device","from","from_text","to","to_text","danger": text|null}…]}
- *                                      what the policy on disk would change
+ *                                      "limit","device","from","from_text","to","to_text","mode","danger": text|null}…]}
+ *                                      what the policy on disk would change, as compared with what is in force; with a mode below
+ *                                      ceilings it would not be written. cgroup null: a tenant's sum that no slice carries
  *   GetUsage(s by)                    {"time": t,"tenants": [tenant-book…],"containers": [container-book…]}    by: "tenant",
  *                                      "container" (the other list is left out), or "" for both
  *   Why(s what, s for_tenant)         "why" below. what: a NAME, or the number of an event or "#N" of an incident, or "" for all that is open.

@@ -76,10 +76,15 @@ int verb_policy_show(Ctl *c) {
 
 /* ---- diff ---- */
 
+static bool mode_writes(const char *mode) {
+        return !mode || STR_EQ(mode, "ceilings") || STR_EQ(mode, "enforce");
+}
+
 int screen_diff(const json_t *diff, const View *v) {
         _cleanup_(cleanup_table_free) Table *t = table_new();
         const json_t *change;
-        size_t i;
+        size_t i, n_unwritten = 0;
+        int r;
 
         if (!t)
                 return -ENOMEM;
@@ -88,13 +93,17 @@ int screen_diff(const json_t *diff, const View *v) {
         table_column(t, "LIMIT", 0);
         table_column(t, "FROM", TABLE_RIGHT);
         table_column(t, "TO", TABLE_RIGHT);
+        table_column(t, "MODE", 0);
         table_column(t, "DANGER", 0);
         json_array_foreach(json_member(diff, "changes"), i, change) {
                 const char *name = json_text(change, "container"), *limit = json_text(change, "limit"),
                            *device = json_text(change, "device_name"), *danger = json_text(change, "danger"),
-                           *from = json_text(change, "from_text"), *to = json_text(change, "to_text");
+                           *from = json_text(change, "from_text"), *to = json_text(change, "to_text"),
+                           *mode = json_text(change, "mode");
 
-                table_cell(t, STYLE_PLAIN, name ? name : json_text(change, "cgroup"));
+                if (!name)
+                        name = json_text(change, "cgroup");
+                table_cell(t, STYLE_PLAIN, name ? name : "(sum)");
                 table_cell(t, STYLE_PLAIN, json_text(change, "tenant"));
                 if (!device)
                         device = json_text(change, "device");
@@ -102,13 +111,19 @@ int screen_diff(const json_t *diff, const View *v) {
                             device ? device : "");
                 table_cell(t, STYLE_PLAIN, from ? from : "not set");
                 table_cell(t, STYLE_BOLD, to ? to : "given back");
+                table_cell(t, mode_writes(mode) ? STYLE_PLAIN : STYLE_DIM, mode);
                 table_cell(t, STYLE_BAD, danger);
+                n_unwritten += !mode_writes(mode);
         }
         if (table_rows(t) == 0) {
                 say_line(v, STYLE_DIM, "the policy on disk would change no limit of what runs here");
                 return 0;
         }
-        return table_print(t, v, 0);
+        r = table_print(t, v, 0);
+        if (n_unwritten > 0)
+                say_line(v, STYLE_DIM, "%zu of these %s not written: Mode=ceilings or enforce would",
+                         n_unwritten, n_unwritten == 1 ? "is" : "are");
+        return r;
 }
 
 int verb_policy_diff(Ctl *c) {

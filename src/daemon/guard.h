@@ -339,8 +339,8 @@ void world_forget(Guard *g, Target *t);
 void tenant_free(Tenant *t);
 int world_device(void *user, const char *path, dev_t *ret); /* CeilingDevice on g->loaded */
 bool world_device_writeback(void *user, dev_t dev);
-/* Container…= (or a slice's sum) and tenant under g->loaded as it is now; changes nothing. */
-int world_preview(Guard *g, Target *t, LimitSet *ret, char tenant[POLICY_NAME_MAX + 1]);
+/* Whose it is under g->loaded as it is now, with which settings and Container…= (of a slice neither); changes nothing. */
+int world_preview(Guard *g, Target *t, WhoResult *ret_who, Settings *ret_settings, LimitSet *ret);
 const char *target_name(const Target *t); /* for people: name, else id, else path */
 
 /* enforce.c */
@@ -471,6 +471,8 @@ struct json_t *render_show(Guard *g, Target *t, Tenant *tenant);
 struct json_t *render_events(Guard *g, uint64_t since, uint32_t max);
 struct json_t *render_event(const Guard *g, const Event *e);
 struct json_t *render_policy(Guard *g, const char *tenant);
+
+/* preview.c: what that policy would change; NULL: no memory */
 struct json_t *render_diff(Guard *g, const LoadedPolicy *candidate);
 
 /* lapse.c: one-shot programs that work from the ledger without a running guard */

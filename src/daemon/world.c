@@ -232,26 +232,26 @@ void world_recompute(Guard *g, Target *t) {
         enforce_queue(g, t);
 }
 
-int world_preview(Guard *g, Target *t, LimitSet *ret, char tenant[POLICY_NAME_MAX + 1]) {
+int world_preview(Guard *g, Target *t, WhoResult *ret_who, Settings *ret_settings, LimitSet *ret) {
         WhoLabel labels[NAMES_LABELS_MAX];
         CeilingEnv env = guard_env(g);
-        WhoResult who = {};
+        const char *name;
         WhoFacts f;
 
         if (!t->container) {
                 f = slice_facts(t->node->path, t);
-                if (!who_owns_slice(guard_policy(g), &f, &who))
-                        (void)snprintf(who.tenant, sizeof(who.tenant), "unassigned");
-                memcpy(tenant, who.tenant, POLICY_NAME_MAX + 1);
-                return who.rule ? ceiling_tenant(guard_policy(g), who.rule, who.tenant, &env, ret) : 0;
+                if (!who_owns_slice(guard_policy(g), &f, ret_who))
+                        (void)snprintf(ret_who->tenant, sizeof(ret_who->tenant), "unassigned");
+                return 0;
         }
         facts_of(t, &f, labels);
-        who_resolve(guard_policy(g), &f, &who);
-        memcpy(tenant, who.tenant, POLICY_NAME_MAX + 1);
-        if (who.pending)
-                return ceiling_pending(guard_policy(g), &f, f.names_known ? policy_name(t, &f) : NULL, &env,
-                                       &(Settings){}, ret);
-        return ceiling_container(guard_policy(g), who.rule, who.tenant, policy_name(t, &f), &env, ret);
+        who_resolve(guard_policy(g), &f, ret_who);
+        name = policy_name(t, &f);
+        if (ret_who->pending)
+                return ceiling_pending(guard_policy(g), &f, f.names_known ? name : NULL, &env, ret_settings,
+                                       ret);
+        ceiling_settings(guard_policy(g), ret_who->rule, ret_who->tenant, name, ret_settings);
+        return ceiling_container(guard_policy(g), ret_who->rule, ret_who->tenant, name, &env, ret);
 }
 
 /* ---- names ---- */

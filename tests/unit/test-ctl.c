@@ -667,10 +667,13 @@ static void test_heard(void **state) {
 }
 
 static void test_diff(void **state) {
-        json_t *j = fixture("{'ok':true,'report':'','changes':[{'cgroup':'/"
-                            "x','container':'db','tenant':'acme','limit':'MemoryMax',"
-                            "'device':null,'from':null,'from_text':null,'to':1073741824,'to_text':'1G',"
-                            "'danger':'3.1G now, new max 1G: would OOM'}]}");
+        json_t *j = fixture(
+                "{'ok':true,'report':'','changes':[{'cgroup':'/"
+                "x','container':'db','tenant':'acme','limit':'MemoryMax',"
+                "'device':null,'from':null,'from_text':null,'to':1073741824,'to_text':'1G',"
+                "'mode':'ceilings','danger':'3.1G now, new max 1G: would OOM'},"
+                "{'cgroup':null,'container':null,'tenant':'zeta','limit':'TasksMax','device':null,"
+                "'from':1000,'from_text':'1000','to':null,'to_text':null,'mode':'observe','danger':null}]}");
         const char *text;
         Page p;
 
@@ -678,7 +681,10 @@ static void test_diff(void **state) {
         page_open(&p);
         assert_int_equal(screen_diff(j, &p.view), 0);
         text = page_close(&p);
-        has(text, "db         acme    MemoryMax  not set  1G  3.1G now, new max 1G: would OOM\n");
+        has(text,
+            "db         acme    MemoryMax  not set          1G  ceilings  3.1G now, new max 1G: would OOM\n");
+        has(text, "(sum)      zeta    TasksMax      1000  given back  observe   -\n");
+        has(text, "1 of these is not written: Mode=ceilings or enforce would\n");
         free(p.text);
         json_decref(j);
 }

@@ -1,10 +1,10 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016
 # 180 compose projects, one tenant each by template; policy reloaded again and again meanwhile; then
 # a policy that drops everything: all is given back. diff names what would change, and the danger.
 #
 #   docker/<64 hex>  × 180      as the cgroupfs driver makes them, with state files of their own
 #
-# timeout: 240
+# timeout: 360
 
 # Containers as Docker's cgroupfs driver leaves them, without a Docker: 180 real ones take minutes here.
 ROOT=/var/lib/docker/containers
@@ -77,6 +77,40 @@ is "$(cg docker/$ID memory.max)" $((64 << 20)) "diff changes nothing"
 ctl policy check
 is "$CTL_STATUS" 0 "check: no mistake"
 like "$CTL_OUT" "warning: shop7-web-1: MemoryMax: .*would OOM" "but a warning of what is in use"
+
+# ---- what is on disk is compared with what is in force
+
+changes() {  # FILTER: of policy diff; a line each kind of change, counted
+	ctl policy diff --json
+	jq -r ".changes[] | $1" <<<"$CTL_OUT" | sort | uniq -c | sed 's/^ *//'
+}
+row='"\(.limit) \(.from_text) \(.to_text) \(.mode) \(if .cgroup then "cgroup" else "sum" end)"'
+policy 45
+is "$(changes "$row")" "" "what is in force already is no change"
+sed -i '/^Plan=small/i TasksMax=1000' /etc/bailiff/policy.d/50-test.ini
+is "$(changes "$row")" "180 TasksMax null 1000 ceilings sum" "a sum that is new"
+ctl policy diff
+like "$CTL_OUT" '\(sum\) +compose-shop7 +TasksMax +not set +1000' "in words"
+ctl reload
+wait_for 60 held "and it is loaded"
+is "$(changes "$row")" "" "a sum in force is no change, though each container has a share of it"
+sed -i 's/^TasksMax=1000/TasksMax=500/' /etc/bailiff/policy.d/50-test.ini
+is "$(changes "$row")" "180 TasksMax 1000 500 ceilings sum" "another sum is"
+policy 45
+sed -i 's/^Mode=ceilings/Mode=observe/' /etc/bailiff/policy.d/50-test.ini
+is "$(changes "$row")" "180 TasksMax 1000 null observe sum" "what is dropped is told, with the mode that would not do it"
+policy_set <<<$'[Host]\nMode=ceilings'
+ctl reload
+wait_for 60 '[ "$(<$CGROOT/docker/$ID/pids.max)" = max ]' "without ceilings all is given back"
+policy 45
+sed -i 's/^Mode=ceilings/Mode=observe/' /etc/bailiff/policy.d/50-test.ini
+ctl reload
+wanted=$'180 MemoryMax null 64M MODE cgroup\n180 TasksMax null 45 MODE cgroup'
+is "$(changes "$row")" "${wanted//MODE/observe}" "where it only observes: what it would set"
+sed -i 's/^Mode=observe/Mode=ceilings/' /etc/bailiff/policy.d/50-test.ini
+is "$(changes "$row")" "${wanted//MODE/ceilings}" "and what Mode=ceilings will change"
+ctl reload
+wait_for 60 held "so it does"
 
 policy_set <<<$'[Host]\nMode=ceilings'
 ctl reload
