@@ -52,7 +52,21 @@ static uint64_t value_of(const Lapse *l, const LedgerRecord *r) {
         return r->have_want ? r->want : limit_info(r->knob.limit)->unset;
 }
 
-/* 1: given back; 0: nothing to do; negative errno. */
+/* Of a rewrite that the guard did not live to see done the ledger has both values. */
+static bool is_ours(const Lapse *l, const LedgerRecord *r, uint64_t actual) {
+        return limit_equal(r->knob.limit, actual, r->ours, l->host.page_size) ||
+               (r->have_other && limit_equal(r->knob.limit, actual, r->other, l->host.page_size));
+}
+
+/* Where the engine's own limit is tighter than ours was: the kernel would kill at once. */
+static bool would_kill(LimitKnob knob, uint64_t value, int fd) {
+        CgUsage use = {};
+
+        return knob.limit == LIMIT_MEMORY_MAX && value != LIMIT_INFINITY &&
+               cg_read_occupancy(fd, &use) == 0 && use.have_memory && !RECON_FITS(use.memory_bytes, value);
+}
+
+/* 1: given back; 0: nothing to do; -EBUSY: more is in use; another negative errno. */
 static int give_back(Lapse *l, const LedgerRecord *r, int fd) {
         const LimitInfo *info = limit_info(r->knob.limit);
         _cleanup_(limit_set_deinit) LimitSet now = LIMIT_SET_INIT, one = LIMIT_SET_INIT;
@@ -64,9 +78,10 @@ static int give_back(Lapse *l, const LedgerRecord *r, int fd) {
         if (k != 0)
                 return k == CG_GONE ? 0 : k;
         (void)limit_set_get(&now, r->knob, &actual);
-        if (!limit_equal(r->knob.limit, actual, r->ours, l->host.page_size) ||
-            limit_equal(r->knob.limit, actual, value, l->host.page_size))
+        if (!is_ours(l, r, actual) || limit_equal(r->knob.limit, actual, value, l->host.page_size))
                 return 0;
+        if (would_kill(r->knob, value, fd))
+                return -EBUSY;
         k = limit_set_put(&one, r->knob, value, 0);
         if (k >= 0)
                 k = limits_format_file(info->file, r->knob.dev, &one, &now, &text);
@@ -75,7 +90,7 @@ static int give_back(Lapse *l, const LedgerRecord *r, int fd) {
         if (k != 0)
                 return k < 0 ? k : 0;
         (void)limit_format_knob(r->knob, &knob);
-        (void)limit_format_value(r->knob.limit, r->ours, &from);
+        (void)limit_format_value(r->knob.limit, actual, &from);
         (void)limit_format_value(r->knob.limit, value, &to);
         printf("%s: %s from %s to %s\n", r->path, buf_str(&knob), buf_str(&from), buf_str(&to));
         return 1;
@@ -150,7 +165,7 @@ static void tell_systemd(Lapse *l, const LedgerRecord *first) {
                                                 ? ledger_find(l->ledger, first->cgroup_id, l->keys[i].knob)
                                                 : NULL;
 
-                if (r && r->property)
+                if (r && r->property && l->keys[i].done)
                         (void)limit_set_put(&l->values, r->knob, value_of(l, r), 0);
         }
         if (l->values.n == 0 || !l->connected)
@@ -198,7 +213,9 @@ static void kernel_back(Lapse *l, Key *key) {
         l->n_given += given > 0;
         key->done = given >= 0;
         if (given < 0) {
-                fprintf(stderr, "bailiffd: %s: cannot be given back: %s\n", r->path, strerror(-given));
+                fprintf(stderr, "bailiffd: %s: %s cannot be given back: %s\n", r->path,
+                        limit_info(key->knob.limit)->key,
+                        given == -EBUSY ? "more than that is in use" : strerror(-given));
                 l->n_failed++;
         }
 }

@@ -6,9 +6,11 @@
 #   tenant.slice
 #   └── tenant-a.slice       a unit file of the admin's: 300M, CPUWeight 50; policy: 200M, half a CPU, 100 tasks
 #       └── one.scope        started with 500 tasks at most; policy: 60, and MemoryHigh=100M
+#   tenant.slice/tenant-b.slice
+#   └── big.scope            48M, policy has 256M in place of it, and more than 48M are in use
 #
 # shape: plain
-# timeout: 120
+# timeout: 180
 
 MB=$((1 << 20))
 slice=tenant.slice/tenant-a.slice
@@ -126,4 +128,34 @@ sed -i 's/300M/250M/' /etc/systemd/system/tenant-a.slice
 systemctl daemon-reload
 is "$(systemctl show --value --property=MemoryMax tenant-a.slice)" $((250 * MB)) "an edit of the unit file wins"
 wait_for 30 "[ \"\$(cg $slice memory.max)\" = $((250 * MB)) ]" "in the kernel, too"
+
+# ---- more is in use than what would be given back
+
+policy_set <<-'EOF'
+	[Host]
+	Mode=ceilings
+
+	[Tenant b]
+	Match=slice=tenant-b.slice
+	EngineLimits=override
+	ContainerMemoryMax=256M
+EOF
+mkfifo /run/more
+scope big tenant-b.slice -p MemoryMax=48M \
+	perl -e 'open my $in, "<", "/run/more" or die; <$in>; my $x = "x" x (100 << 20); sleep 1000'
+big=$CG
+guard_start
+wait_for 30 "[ \"\$(cg $big memory.max)\" = $((256 * MB)) ]" "EngineLimits=override: 256M in place of the unit's 48M"
+echo >/run/more
+wait_for 30 "[ \"\$(cg $big memory.current)\" -gt $((100 * MB)) ]" "it uses more than 100M"
+guard_stop
+output=$(bailiffd --release-ceilings 2>&1) && status=0 || status=$?
+isnt $status 0 "bailiffd --release-ceilings cannot give back all"
+like "$output" 'big.scope: MemoryMax cannot be given back: more than that is in use' "and says why"
+is "$(cg "$big" memory.max)" $((256 * MB)) "48M are not put below what is in use"
+is "$(cg_key "$big" memory.events oom_kill)" 0 "so nobody is killed"
+kill "$PID"
+until_true 20 "! cg_exists $big" || not_ok "it is gone"
+output=$(bailiffd --release-ceilings 2>&1) && status=0 || status=$?
+is $status 0 "and then there is nothing to give back"
 done_testing
