@@ -80,6 +80,9 @@ static void score(const Scene *scene, const FairShare *fair, Resource resource, 
 
         switch (resource) {
         case RESOURCE_CPU:
+                /* The kernel holds it to its quota: what looks like more is caught up with in the next periods. */
+                above = MIN_OF(c->used, fair[c->party].cpu_quota);
+                above -= MIN_OF(above, c->entitled);
                 c->used_part = part(above, (uint64_t)scene->n_cpus * USEC_PER_SEC);
                 c->score = c->used_part;
                 return;

@@ -223,9 +223,21 @@ static void cpu_guarantees(const Scene *scene, FairShare *all) {
         }
 }
 
+static void cpu_quotas(const Scene *scene, FairShare *all) {
+        for (uint32_t i = 0; i < scene->n; i++) {
+                const Party *p = &scene->parties[i];
+                uint32_t above = party_above(scene, i);
+
+                all[i].cpu_quota = p->leased[LEVER_CPU] ? p->beneath[LEVER_CPU] : p->limits.cpu_quota;
+                if (above != NO_PARTY)
+                        all[i].cpu_quota = MIN_OF(all[i].cpu_quota, all[above].cpu_quota);
+        }
+}
+
 static void fair_cpu(const Scene *scene, FairShare *all) {
         uint64_t capacity = scene->n_cpus * USEC_PER_SEC;
 
+        cpu_quotas(scene, all);
         for (uint32_t i = 0; i < scene->n; i++)
                 cpu_demand(scene, i, &all[i], capacity);
         cpu_guarantees(scene, all);

@@ -16,6 +16,8 @@
 typedef struct FairShare {
         uint64_t cpu_used,
                 cpu_entitled; /* µs per second; used: over the window or just now, whichever is more */
+        uint64_t
+                cpu_quota; /* the tightest of its own and of all above, but for a lease of ours; LIMIT_INFINITY: none */
         /* Of the one device where the party's part is largest: its part of all traffic of the host's cgroups there, and what
          * it is entitled to. Operations and bytes count by how busy each keeps a disk, cost.usage where io.cost runs. */
         unsigned io_part, io_entitled; /* permyriad */
