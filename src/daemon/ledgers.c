@@ -16,6 +16,9 @@
 
 #include "guard.h"
 
+/* Of tenants that have nothing any more so many are known. */
+#define LEDGERS_IDLE_MAX 4096
+
 typedef struct Saved { /* of an earlier run, until its cgroup appears */
         BookRecord record;
         uint32_t slot;
@@ -26,11 +29,41 @@ static uint64_t token_of(uint64_t cgroup_id, const Book *b) {
         return cgroup_id * UINT64_C(0x9e3779b97f4a7c15) ^ b->since_realtime;
 }
 
+/* Nobody is its tenant now, and no section of the policy says that somebody will be. */
+static bool is_idle(const Guard *g, const TenantLedger *l) {
+        return !map_get_str(&g->tenants, l->name) && !STR_EQ(l->name, POLICY_UNASSIGNED) &&
+               !policy_find_tenant(guard_policy(g), l->name);
+}
+
+/* Templates make tenants without end, say one for each job of a CI. */
+static void drop_oldest(Guard *g) {
+        Measure *m = g->measure;
+        TenantLedger *l, *oldest = NULL;
+        size_t i = 0, n = 0;
+
+        if (!g->settled || m->ledgers.n <= LEDGERS_IDLE_MAX)
+                return;
+        while ((l = map_next(&m->ledgers, &i))) {
+                if (!is_idle(g, l))
+                        continue;
+                n++;
+                if (!oldest || l->folded < oldest->folded)
+                        oldest = l;
+        }
+        if (n <= LEDGERS_IDLE_MAX)
+                return;
+        (void)bookfile_drop(m->books, &oldest->slot);
+        m->n_unsaved -= oldest->unsaved;
+        (void)map_remove_str(&m->ledgers, oldest->name);
+        free(oldest);
+}
+
 static TenantLedger *ledger_get(Guard *g, const char *tenant) {
         TenantLedger *l = map_get_str(&g->measure->ledgers, tenant);
 
         if (l)
                 return l;
+        drop_oldest(g);
         l = calloc(1, sizeof(*l));
         if (!l)
                 return NULL;
@@ -157,6 +190,7 @@ static void fold(Guard *g, const char *tenant, uint64_t cgroup_id, const Book *b
 
         if (!l)
                 return; /* no memory: it stays in its record on file, an orphan for the next guard */
+        l->folded = ++g->measure->n_folds;
         if (book_tenant_fold(&l->book, token_of(cgroup_id, b), b) && below)
                 book_add(&l->ended_below, b);
         save_fold(g, l, slot);
@@ -196,6 +230,7 @@ static void fold_slice(Guard *g, const char *tenant, uint64_t cgroup_id, const B
 
         if (!l)
                 return;
+        l->folded = ++g->measure->n_folds;
         (void)book_tenant_fold_slice(&l->book, token_of(cgroup_id, b), b);
         save_fold(g, l, slot);
 }

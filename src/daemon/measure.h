@@ -76,6 +76,7 @@ typedef struct TenantLedger {
         char name[POLICY_NAME_MAX + 1];
         TenantBook book;
         Book ended_below; /* of book.ended: what lived in its own slices */
+        uint64_t folded; /* when something of it ended last: an order, no time */
         uint32_t slot;
         bool unsaved; /* its last record could not be written */
 } TenantLedger;
@@ -112,6 +113,7 @@ typedef struct Measure {
         int proc; /* O_PATH of /proc */
         Map parents; /* cgroup id → Parent */
         Map ledgers; /* tenant's name → TenantLedger */
+        uint64_t n_folds;
         Map saved; /* cgroup id → BookRecord of an earlier run, until it appears */
         BookFile *books;
         size_t n_unsaved; /* records that could not be written, */
