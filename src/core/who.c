@@ -137,10 +137,12 @@ static Verdict match_user(const PolicyMatch *m, const WhoFacts *f, const View *v
                 return NO;
         if (!m->pattern)
                 return m->uid_from <= v->uid && v->uid <= m->uid_to ? YES : NO;
-        if (*m->pattern != '@')
-                return !f->user_name ? MAYBE : STR_EQ(m->pattern, f->user_name) ? YES : NO;
+        if (*m->pattern != '@' && f->user_name)
+                return STR_EQ(m->pattern, f->user_name) ? YES : NO;
         if (!f->groups)
                 return MAYBE;
+        if (*m->pattern != '@')
+                return NO;
         for (const char *const *g = f->groups; *g; g++)
                 if (STR_EQ(m->pattern + 1, *g))
                         return YES;
@@ -251,7 +253,7 @@ static Verdict rule_name(const Hit *hit, const WhoFacts *f, View *v, char name[s
                         else if (*p == 'u' && v->uid != (uid_t)-1 && f->user_name)
                                 piece = f->user_name;
                         else if (*p == 'u' && v->uid != (uid_t)-1) {
-                                if (!f->names_known)
+                                if (!f->names_known || !f->groups)
                                         return MAYBE;
                                 snprintf(number, sizeof(number), "%u", (unsigned)v->uid);
                                 piece = number;

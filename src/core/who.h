@@ -37,7 +37,7 @@ typedef struct WhoFacts { /* all borrowed */
         const WhoLabel *labels;
         size_t n_labels;
         uid_t uid; /* (uid_t)-1: root's, or unknown. /user.slice/user-UID.slice in the path has the last word */
-        const char *user_name; /* NULL: not known (yet) */
+        const char *user_name; /* NULL: not known (yet), or, where groups are, there is no such user */
         const char *const *groups; /* NULL-terminated; NULL: not known (yet) */
 } WhoFacts;
 

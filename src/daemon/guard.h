@@ -276,6 +276,7 @@ struct Guard {
                 reserved_event_id; /* ids go on over a restart: reserved in blocks, in run_dir */
 
         bool settled; /* after start: names known or given up on, enforcement may begin */
+        bool reclassifying; /* another policy is put in force: what becomes a target now was there before */
         usec_t settle_until, shares_from;
         usec_t last_reload; /* of PID 1, Reloading(false) */
         bool pid1_reloading;

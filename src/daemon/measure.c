@@ -546,7 +546,7 @@ void measure_attach(Guard *g, Target *t) {
                 .meter = METER_CG_INIT,
                 .history = NO_HISTORY,
                 .slot = BOOKFILE_NO_SLOT,
-                .born = g->measure->settled,
+                .born = g->measure->settled && !g->reclassifying,
         };
         m->meter.dirfd = t->node->fd;
         if (t->container)

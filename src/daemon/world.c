@@ -146,17 +146,42 @@ static WhoFacts slice_facts(const char *path, const Target *t) {
         };
 }
 
+static void ask_again(Guard *g, Target *t) {
+        t->names_again = guard_now(g) + USEC_PER_SEC * (1ULL << MIN_OF(t->names_tries, 6U));
+}
+
+/* The outermost slice of a tenant carries its sum: those below it are no targets, the sum would be held twice. */
+static void keep_outermost(Guard *g, Target *t) {
+        Tenant *tenant = t->tenant;
+
+        for (size_t i = tenant->n_slices; i-- > 0;) {
+                const Target *other = tenant->slices[i];
+
+                if (other != t && cgpath_below(t->node->path, other->node->path)) {
+                        enforce_leave(g, t);
+                        return;
+                }
+        }
+        for (size_t i = tenant->n_slices; i-- > 0;)
+                if (tenant->slices[i] != t && cgpath_below(tenant->slices[i]->node->path, t->node->path))
+                        enforce_leave(g, tenant->slices[i]); /* the last one takes its place in the list */
+}
+
 static void recompute_slice(Guard *g, Target *t) {
         WhoFacts f = slice_facts(t->node->path, t);
         WhoResult who = {};
         Tenant *tenant;
 
         if (!who_owns_slice(guard_policy(g), &f, &who)) {
+                if (!who.pending)
+                        enforce_leave(g, t); /* its book goes to the tenant that it still has */
                 tenant_leave(t);
                 limit_set_clear(&t->policy);
                 if (!who.pending)
-                        enforce_leave(g, t);
-                else if (!t->names_pending && t->names_tries++ < NAMES_TRIES) {
+                        return;
+                if (t->names_tries > 0)
+                        ask_again(g, t);
+                else if (!t->names_pending) {
                         t->names_pending = true;
                         world_ask_names(g, t, guard_now(g));
                 }
@@ -170,6 +195,10 @@ static void recompute_slice(Guard *g, Target *t) {
                 tenant_leave(t);
                 (void)tenant_join(tenant, t);
         }
+        if (t->tenant)
+                keep_outermost(g, t);
+        if (t->leaving)
+                return;
         ceiling_settings(guard_policy(g), who.rule, who.tenant, NULL, &t->settings);
         decide_reach(g, t);
         measure_changed(g, t);
@@ -203,6 +232,9 @@ void world_recompute(Guard *g, Target *t) {
                 memcpy(who.tenant, tenant->name, sizeof(who.tenant));
         }
         t->who = who;
+        /* All but its user is known: whoever knows that did not answer. */
+        if (who.pending && !t->names_pending && t->names_tries > 0)
+                ask_again(g, t);
         if (tenant != t->tenant) {
                 if (t->tenant && t->found)
                         measure_move(g, t);
@@ -265,7 +297,6 @@ static bool needs_names(const Target *t) {
 static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const char *why) {
         Guard *g = user;
         Target *t = map_get_u64(&g->targets, cookie);
-        usec_t now = guard_now(g);
 
         if (!t || t->leaving) {
                 container_info_free(info);
@@ -299,7 +330,7 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
         /* State files can come a moment after the cgroup; while they cannot be read the strictest candidate holds. */
         t->names_pending = maybe_vm(t) || (needs_names(t) && (!t->info || !t->info->name));
         if (t->names_pending)
-                t->names_again = now + USEC_PER_SEC * (1ULL << MIN_OF(t->names_tries, 6U));
+                ask_again(g, t);
         t->names_tries++;
         world_recompute(g, t);
         if (t->leaving)
@@ -479,7 +510,8 @@ static void on_appeared(void *user, TreeNode *node) {
         if (!t->info) {
                 t->names_pending = true;
                 t->names_due = guard_now(g) + GUARD_NAMES_USEC;
-                if (g->settled && (ends_with(node->path, ".scope") || ends_with(node->path, ".service")))
+                if (g->settled && !g->reclassifying &&
+                    (ends_with(node->path, ".scope") || ends_with(node->path, ".service")))
                         t->birth_due = guard_now(g) + GUARD_BIRTH_USEC;
                 adopt(g, t);
                 world_ask_names(g, t, guard_now(g));
@@ -619,17 +651,22 @@ void world_policy_changed(Guard *g) {
                 tenant->rule = rule;
                 tenant->template = false;
         }
+        g->reclassifying = true;
         (void)tree_reclassify(g->tree);
-        i = 0;
-        while ((node = tree_next(g->tree, &i))) {
-                if (node->class == TREE_UNIT || node->user)
-                        continue;
-                add_slice(g, node);
-        }
+        /* Slices first: who lets go of one makes room for another below it. */
         i = 0;
         while ((node = tree_next(g->tree, &i)))
-                if (node->user) /* recompute_slice() may let go of it, which is no change of the tree */
+                if (node->user && node->class != TREE_UNIT)
+                        world_recompute(g, node->user); /* may let go of it, which is no change of the tree */
+        i = 0;
+        while ((node = tree_next(g->tree, &i)))
+                if (!node->user && node->class != TREE_UNIT)
+                        add_slice(g, node);
+        i = 0;
+        while ((node = tree_next(g->tree, &i)))
+                if (node->user && node->class == TREE_UNIT)
                         world_recompute(g, node->user);
+        g->reclassifying = false;
         i = 0;
         while ((tenant = map_next(&g->tenants, &i))) {
                 if (tenant->n_members == 0 && tenant->n_slices == 0) {

@@ -54,8 +54,8 @@ typedef struct ContainerInfo {
         pid_t main_pid; /* as the engine's state says (a claim: check its cgroup), 0: unknown */
         char *source; /* the main file used, for people */
         char *problem; /* why something is missing, one sentence; NULL */
-        char *user_name; /* of the uid asked about, NULL */
-        char **groups; /* its groups, NULL-terminated, may be NULL */
+        char *user_name; /* of the uid asked about; NULL: it has none, or that is not known */
+        char **groups; /* its groups, NULL-terminated, empty for a uid without a user; NULL: not known, or not asked */
 } ContainerInfo;
 ContainerInfo *container_info_free(ContainerInfo *i);
 DEFINE_CLEANUP(ContainerInfo *, container_info_free)

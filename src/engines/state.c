@@ -48,7 +48,7 @@ static int read_in_state(State *s) {
                 const StateUser *u;
 
                 r = q->uid == (uid_t)-1 ? 0 : state_user_get(s->config->root, q->uid, &u);
-                if (r < 0)
+                if (r < 0 && r != -EAGAIN)
                         return r;
                 if (q->uid == (uid_t)-1 || !u || !u->home || u->home[0] != '/') {
                         state_problem(s, "uid %u has no home to look in", q->uid);
@@ -142,8 +142,12 @@ int state_read_user(const NamesConfig *c, uid_t uid, ContainerInfo *info) {
         if (uid == (uid_t)-1)
                 return 0;
         r = state_user_get(c->root, uid, &u);
-        if (r < 0 || !u)
-                return r;
+        if (r < 0)
+                return r == -EAGAIN ? 0 : r;
+        if (r == 0) { /* no name, and in no group: that much is known */
+                info->groups = calloc(1, sizeof(*info->groups));
+                return info->groups ? 0 : -ENOMEM;
+        }
         name = strdup(u->name);
         if (!name)
                 return -ENOMEM;

@@ -151,6 +151,7 @@ typedef struct StateUser {
         char *name, *home;
         char **groups; /* NULL-terminated */
 } StateUser;
-/* Borrowed until the next call; NULL: no such user. Live lookups are remembered for a minute. */
+/* 1: *ret, borrowed until the next call. 0: there is no such user. -EAGAIN: nobody can tell now (a directory server that
+ * does not answer). -ENOMEM. Live lookups are remembered for a minute. */
 int state_user_get(const char *root, uid_t uid, const StateUser **ret);
 bool state_user_cached(const char *root, uid_t uid);

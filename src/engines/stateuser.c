@@ -16,12 +16,14 @@
 
 #define CACHE_SIZE 64
 #define CACHE_USEC (60 * USEC_PER_SEC)
+#define RETRY_USEC (2 * USEC_PER_SEC) /* after no answer */
 #define NSS_BUFFER_MAX ((size_t)1024 * 1024)
 #define FIELD_MAX 255
 
 typedef struct CacheEntry {
         StateUser user;
         bool used, found;
+        bool absent; /* there is no such user; else, if not found, nobody can tell now */
         usec_t until;
 } CacheEntry;
 
@@ -96,6 +98,7 @@ static int add_live_groups(StateUser *u, gid_t gid) {
         return 0;
 }
 
+/* 1: found; 0: there is none; -EAGAIN: who knows does not answer. */
 static int read_live(uid_t uid, StateUser *u) {
         _cleanup_free_ char *buffer = NULL;
         struct passwd pw, *found = NULL;
@@ -110,8 +113,8 @@ static int read_live(uid_t uid, StateUser *u) {
                         return -ENOMEM;
                 r = getpwuid_r(uid, &pw, buffer, size, &found);
         } while (r == ERANGE && size < NSS_BUFFER_MAX);
-        if (r != 0 || !found)
-                return 0;
+        if (!found)
+                return r == 0 || r == ENOENT || r == ESRCH ? 0 : -EAGAIN;
         r = user_init(u, &pw);
         if (r <= 0)
                 return r;
@@ -199,7 +202,7 @@ int state_user_get(const char *root, uid_t uid, const StateUser **ret) {
                 StateUser u = {};
 
                 r = prefixed ? read_files(root, uid, &u) : read_live(uid, &u);
-                if (r < 0) {
+                if (r < 0 && r != -EAGAIN) {
                         user_clear(&u);
                         return r;
                 }
@@ -213,8 +216,12 @@ int state_user_get(const char *root, uid_t uid, const StateUser **ret) {
                 }
                 user_clear(&e->user);
                 u.uid = uid;
-                *e = (CacheEntry){ .user = u, .used = true, .found = r > 0, .until = now + CACHE_USEC };
+                *e = (CacheEntry){ .user = u,
+                                   .used = true,
+                                   .found = r > 0,
+                                   .absent = r == 0,
+                                   .until = now + (r < 0 ? RETRY_USEC : CACHE_USEC) };
         }
         *ret = e->found ? &e->user : NULL;
-        return 0;
+        return e->found ? 1 : e->absent ? 0 : -EAGAIN;
 }

@@ -681,6 +681,8 @@ static void test_rootless(void **state _unused_) {
         i = container_info_free(i);
         i = ask_as(ENGINE_PODMAN, ID, true, 4711);
         assert_null(i->user_name);
+        assert_non_null(i->groups); /* there is no such user: that much is known */
+        assert_null(i->groups[0]);
         i = container_info_free(i);
         i = ask_as(ENGINE_PODMAN, ID, true, (uid_t)-1);
         assert_non_null(i->problem);
