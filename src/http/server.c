@@ -37,6 +37,7 @@ struct HttpConnection {
         usec_t since; /* it came, it asked, or its last answer was sent */
         bool answering; /* an answer is on its way */
         bool waits; /* for one that comes later */
+        bool owed; /* whoever is to answer later has not yet: it outlives its daemon for him; `mhd` is NULL then */
         bool answered; /* that has come: */
         HttpAnswer answer;
 };
@@ -97,7 +98,9 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
                 c->next->previous = c->previous;
         s->n--;
         buf_deinit(&c->answer.body);
-        free(c);
+        c->mhd = NULL;
+        if (!c->owed)
+                free(c);
         *context = NULL;
 }
 
@@ -276,16 +279,16 @@ HttpConnection *http_request_defer(const HttpRequest *r) {
         HttpConnection *c = r->connection;
 
         if (c)
-                c->waits = true;
+                c->waits = c->owed = true;
         return c;
 }
 
 void http_request_answer_now(const HttpRequest *r) {
         if (r->connection)
-                r->connection->waits = false;
+                r->connection->waits = r->connection->owed = false;
 }
 
-void http_answer(HttpConnection *c, HttpAnswer *a) {
+static void respond(HttpConnection *c, HttpAnswer *a) {
         if (buf_error(&a->body) < 0) {
                 buf_deinit(&a->body);
                 refuse(a, MHD_HTTP_SERVICE_UNAVAILABLE, "");
@@ -296,6 +299,17 @@ void http_answer(HttpConnection *c, HttpAnswer *a) {
         c->waits = false;
         c->since = c->server->now;
         MHD_resume_connection(c->mhd);
+}
+
+void http_answer(HttpConnection *c, HttpAnswer *a) {
+        c->owed = false;
+        if (c->mhd && c->waits) {
+                respond(c, a);
+                return;
+        }
+        buf_deinit(&a->body); /* too late: its daemon was stopped, and has answered for itself */
+        if (!c->mhd)
+                free(c);
 }
 
 /* ---- the server ---- */
@@ -379,7 +393,7 @@ static void stop(HttpServer *s, struct MHD_Daemon *daemon) {
                         HttpAnswer a = { .status = MHD_HTTP_SERVICE_UNAVAILABLE,
                                          .type = "text/plain; charset=utf-8" };
 
-                        http_answer(c, &a);
+                        respond(c, &a);
                 }
         (void)MHD_run(daemon); /* what was resumed is so with the next run */
         MHD_stop_daemon(daemon); /* its epoll fd leaves ours as it is closed */

@@ -51,7 +51,8 @@ typedef struct HttpAnswer {
 HttpConnection *http_request_defer(const HttpRequest *r);
 /* Still in handle(): it is answered now after all. */
 void http_request_answer_now(const HttpRequest *r);
-/* Once, from the loop's thread, before its server is freed. a's body is taken. The server is to be run then. */
+/* Once, from the loop's thread; needed also where the server was freed or renewed twice meanwhile (nobody reads it then). a's body is
+ * taken. The server is to be run then. */
 void http_answer(HttpConnection *c, HttpAnswer *a);
 
 typedef struct HttpOptions {

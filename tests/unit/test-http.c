@@ -320,12 +320,12 @@ static void test_flood(void **state) {
 }
 
 /* An answer that comes later: others are served meanwhile, however long it takes; it comes to who asked, also where nobody is there
- * any more to read it; and the server may end before it comes. */
+ * any more to read it; and the server may end before it comes, or be renewed twice, which ends all that the first one had. */
 static void test_later(void **state) {
         static const char request[] = "GET /later" END, other[] = "GET /b" END;
 
         (void)state;
-        for (int how = 0; how < 3; how++) {
+        for (int how = 0; how < 4; how++) {
                 struct sockaddr_un a;
                 HttpServer *s = serve(HTTP_UNIX, &a);
                 _cleanup_fd_ int fd = dial(&a), second = -1;
@@ -345,12 +345,21 @@ static void test_later(void **state) {
                 assert_non_null(strstr(buf_str(&out_of_second), "path /b"));
                 if (how == 1)
                         fd = fd_close(fd);
+                buf_puts(&answer.body, "at last");
                 if (how == 2) {
                         http_server_free(s);
+                        http_answer(deferred, &answer);
                         continue;
                 }
-                buf_puts(&answer.body, "at last");
+                for (int i = 0; how == 3 && i < 2; i++) {
+                        assert_int_equal(http_server_renew(s, NULL, NULL, NULL), 0);
+                        http_server_run(s, now, &again);
+                }
                 http_answer(deferred, &answer);
+                if (how == 3) {
+                        converse(s, fd, &out);
+                        assert_non_null(strstr(buf_str(&out), " 503 "));
+                }
                 http_server_run(s, now, &again);
                 if (how == 0) {
                         converse(s, fd, &out);
