@@ -207,8 +207,10 @@ static void done_rows(HistoryJob *job) {
                         s->under_way--;
                         if (job->result == 0)
                                 s->number = x->number;
-                        else
+                        else {
                                 keep_row(s, &x->row);
+                                s->named = s->named && !x->names; /* they are to be told again */
+                        }
                 }
                 free(x->names);
         }
@@ -606,8 +608,11 @@ static int sum_tenants(Collect *c) {
 
         if (r < 0)
                 return r;
-        while ((t = map_next(&c->tenants, &i)))
+        while ((t = map_next(&c->tenants, &i))) {
                 t->memory = t->working_set = t->swap = t->tasks = t->containers = 0;
+                t->measured = c->read_at > 0;
+                t->live = false;
+        }
         for (i = 0; (s = map_next(&c->by_cgroup, &i));) {
                 const Sample *now = &s->tally.last;
                 uint64_t working = 0;
@@ -617,6 +622,7 @@ static int sum_tenants(Collect *c) {
                 t = tenant_get(c, s->tenant);
                 if (!t)
                         return -ENOMEM;
+                t->measured = t->live = true;
                 t->containers += s->kind == HISTORY_CONTAINER;
                 if (s->kind == HISTORY_CONTAINER && below_own_slice(s, slices, n))
                         continue;
@@ -656,6 +662,8 @@ static UsageRow tenant_row(const TenantState *t, const Book *total, uint64_t rea
                 usage_row_set_cpu(&row);
         } else
                 row.span_msec = USAGEROW_SLOT_SEC * 1000;
+        if (!t->measured)
+                return row;
         usage_row_set_gauge(&row, USAGE_MEMORY, t->memory);
         usage_row_set_gauge(&row, USAGE_WORKING_SET, t->working_set);
         usage_row_set_gauge(&row, USAGE_SWAP, t->swap);
@@ -738,6 +746,20 @@ static void note_tenant(Collect *c, const JobTenant *x, uint64_t realtime) {
                 t->row_at = realtime;
 }
 
+/* Templates make tenants without end. Who comes back is found in the history. */
+static void drop_tenants(Collect *c) {
+        TenantState *t;
+        size_t i = 0;
+
+        while ((t = map_next(&c->tenants, &i))) {
+                if (t->live || t->listed == c->n_usage)
+                        continue;
+                (void)map_remove_str(&c->tenants, t->name);
+                free(t->name);
+                free(t);
+        }
+}
+
 static void done_usage(HistoryJob *job) {
         UsageJob *j = (UsageJob *)job;
         Collect *c = j->collect;
@@ -751,6 +773,8 @@ static void done_usage(HistoryJob *job) {
                         note_tenant(c, &j->tenants[i], j->realtime);
                 free(j->tenants[i].t.name);
         }
+        if (job->result == 0)
+                drop_tenants(c);
         free(j);
 }
 
@@ -764,6 +788,8 @@ static int add_tenant(Collect *c, UsageJob *j, const json_t *o) {
                 return 0;
         if (!t)
                 return -ENOMEM;
+        t->measured = t->measured || c->read_at > 0;
+        t->listed = c->n_usage;
         x->t = *t;
         x->t.name = strdup(name);
         if (!x->t.name)
@@ -790,6 +816,7 @@ int collect_usage(Collect *c, const json_t *usage, uint64_t realtime) {
         j->collect = c;
         j->realtime = realtime;
         j->usage_seen = c->usage_seen;
+        c->n_usage++;
         json_array_foreach(list, i, o) if (r == 0) r = add_tenant(c, j, o);
         if (r < 0) {
                 for (i = 0; i < j->n; i++)
@@ -808,7 +835,7 @@ typedef struct WordsJob {
         HistoryJob job;
         Collect *collect;
         CollectWords what;
-        uint64_t realtime; /* of a policy */
+        uint64_t realtime; /* when it was asked for */
         json_t *list; /* of a policy that one; read only until it is done */
         size_t n;
         char *texts[];
@@ -829,6 +856,15 @@ static int put_word(const WordsJob *j, HistoryDb *db, const json_t *o, const cha
         }
 }
 
+static bool is_listed(void *user, uint64_t opened, uint64_t id) {
+        const json_t *o;
+        size_t i;
+
+        json_array_foreach((json_t *)user, i, o) if (json_number(o, "opened") == opened &&
+                                                     json_number(o, "id") == id) return true;
+        return false;
+}
+
 static int run_words(HistoryJob *job, HistoryDb *db) {
         WordsJob *j = (WordsJob *)job;
         int r = history_db_begin(db), k;
@@ -836,6 +872,8 @@ static int run_words(HistoryJob *job, HistoryDb *db) {
         for (size_t i = 0; i < j->n && r == 0; i++)
                 if (j->texts[i])
                         r = put_word(j, db, json_array_get(j->list, i), j->texts[i]);
+        if (r == 0 && j->what == COLLECT_INCIDENTS)
+                r = history_db_close_incidents(db, j->realtime, is_listed, j->list);
         k = history_db_commit(db);
         return r != 0 ? r : k;
 }
@@ -852,15 +890,16 @@ static void done_words(HistoryJob *job) {
         free(j);
 }
 
-/* list is taken. What cannot be made a text is left out. */
+/* list is taken. What cannot be made a text is left out. That there is no incident says something, too. */
 static void put_words(Collect *c, CollectWords what, json_t *list, uint64_t realtime) {
         size_t n = json_array_size(list);
-        WordsJob *j = n > 0 ? calloc(1, sizeof(*j) + n * sizeof(j->texts[0])) : NULL;
+        bool any = n > 0 || (what == COLLECT_INCIDENTS && json_is_array(list));
+        WordsJob *j = any ? calloc(1, sizeof(*j) + n * sizeof(j->texts[0])) : NULL;
 
         if (!j) {
                 json_decref(list);
                 if (c->o.written)
-                        c->o.written(c->o.user, what, n == 0);
+                        c->o.written(c->o.user, what, !any);
                 return;
         }
         j->job = (HistoryJob){ .run = run_words, .done = done_words };
@@ -877,8 +916,8 @@ void collect_events(Collect *c, const json_t *events) {
         put_words(c, COLLECT_EVENTS, json_incref((json_t *)events), 0);
 }
 
-void collect_incidents(Collect *c, const json_t *incidents) {
-        put_words(c, COLLECT_INCIDENTS, json_incref((json_t *)incidents), 0);
+void collect_incidents(Collect *c, const json_t *incidents, uint64_t realtime) {
+        put_words(c, COLLECT_INCIDENTS, json_incref((json_t *)incidents), realtime);
 }
 
 void collect_policy(Collect *c, const json_t *policy, uint64_t realtime) {

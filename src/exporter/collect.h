@@ -38,6 +38,9 @@ typedef struct TenantState {
         uint64_t row_at; /* realtime µs of its last row; 0: none in this run */
         /* now: of its slices, and of containers outside of them */
         uint64_t memory, working_set, swap, tasks, containers;
+        bool measured; /* that is known: a stream was read */
+        bool live; /* something of it is there */
+        uint64_t listed; /* the count of usage jobs when the guard told of it last */
 } TenantState;
 
 typedef enum CollectWords {
@@ -68,6 +71,7 @@ typedef struct Collect {
         bool answered; /* it did, or could not, once */
         bool crowded; /* there is no room for more jobs, in this stream */
         bool usage_seen, usage_under_way;
+        uint64_t n_usage; /* jobs of it */
         bool wants_details; /* somebody is new */
         int error; /* -ENOMEM while a stream is read */
 } Collect;
@@ -89,5 +93,6 @@ void collect_details(Collect *c, const json_t *containers);
 int collect_usage(Collect *c, const json_t *usage, uint64_t realtime);
 /* ListEvents(), ListIncidents(), GetPolicy(): CollectOptions.written tells what became of them. */
 void collect_events(Collect *c, const json_t *events);
-void collect_incidents(Collect *c, const json_t *incidents);
+/* All incidents that the guard knows: one that was open and is not among them is closed, its guard has ended. */
+void collect_incidents(Collect *c, const json_t *incidents, uint64_t realtime);
 void collect_policy(Collect *c, const json_t *policy, uint64_t realtime);

@@ -108,7 +108,8 @@ static int put_tenants(Metrics *m, const Pages *p, const char *label) {
         if (!list)
                 return -ENOMEM;
         while (p->collect && n < all && (t = map_next(&p->collect->tenants, &i)))
-                list[n++] = t;
+                if (t->measured)
+                        list[n++] = t;
         qsort(list, n, sizeof(*list), by_tenant_name);
         for (size_t f = 0; f < ARRAY_SIZE(of_tenants); f++) {
                 metrics_family(m, of_tenants[f].name, METRIC_GAUGE, of_tenants[f].unit, of_tenants[f].help);

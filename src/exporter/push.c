@@ -164,6 +164,8 @@ void push_run(Push *p, usec_t now, uint64_t realtime, usec_t *ret_again) {
         *ret_again = again;
 }
 
+void push_set_slow(Push *p, bool slow) { backlog_set_slow(p->backlog, slow); }
+
 int push_fd(const Push *p) { return poster_fd(p->poster); }
 
 /* ---- a round ---- */

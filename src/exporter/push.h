@@ -42,6 +42,8 @@ DEFINE_CLEANUP(Push *, push_free)
 
 /* Puts all series as they are now into the backlog. 0; -ENOMEM: none of them. */
 int push_collect(Push *p, const struct Pages *pages, uint64_t realtime);
+/* Whether the disk hangs: its backlog leaves it alone then. */
+void push_set_slow(Push *p, bool slow);
 int push_fd(const Push *p); /* readable: call run */
 /* Sends what is due. *ret_again: when to call at the latest; USEC_INFINITY: after the next collect. now: monotonic. */
 void push_run(Push *p, usec_t now, uint64_t realtime, usec_t *ret_again);

@@ -46,6 +46,7 @@
 #define LATE_USEC (30 * USEC_PER_SEC) /* for one write: it is told of */
 #define KNOWN_AT_ONCE_USEC (500 * USEC_PER_MSEC) /* that the first round waits for what is on file, and */
 #define KNOWN_USEC (60 * USEC_PER_SEC) /* that the first stream does */
+#define RIPE_USEC (2 * USEC_PER_SEC) /* what belongs to an event (processes) may come so much later */
 
 typedef struct Serving {
         struct Run *run;
@@ -86,9 +87,10 @@ typedef struct Run {
         Pushing pushing;
         char host[HOST_NAME_MAX + 1];
         Certificates certificates;
-        uint64_t events_next, policy_loaded; /* of the guard */
+        uint64_t events_next, policy_loaded, policy_asked; /* of the guard */
         uint64_t events_told; /* events_next once those that are on their way are on file; 0: none are */
         bool want_incidents, want_policy; /* the last ones could not be written */
+        bool incidents_under_way, policy_under_way; /* to the history: no more of them until then */
         uint64_t offset; /* realtime − time since boot */
         usec_t begun, jumped, details_asked; /* monotonic */
         uint64_t told_aside, told_failed;
@@ -151,14 +153,32 @@ static void take_status(Run *r, json_t *status) {
         if (loaded != r->policy_loaded || r->want_policy)
                 guardlink_add(r->link, UINT32_C(1) << ASK_POLICY | UINT32_C(1) << ASK_TENANTS |
                                                UINT32_C(1) << ASK_CONTAINERS);
-        r->policy_loaded = loaded;
+        r->policy_asked = loaded; /* it is had once that is answered */
         keep_json(&r->pages.status, json_incref(status));
+}
+
+/* Those that are whole; the others are left for the next round. *next: the first one that is not taken. */
+static json_t *ripe(const json_t *events, uint64_t now, uint64_t *next) {
+        json_t *list = json_array(), *o;
+        size_t i;
+
+        json_array_foreach((json_t *)events, i, o) {
+                uint64_t time = json_number(o, "time");
+
+                /* One of the future was made before the clock was set back. */
+                if (time + RIPE_USEC > now && time <= now + RIPE_USEC) {
+                        *next = json_number(o, "id");
+                        break;
+                }
+                (void)json_array_append(list, o);
+        }
+        return list;
 }
 
 /* Ids begin anew where a guard lost them; then all that it has is asked for. */
 static void take_events(Run *r, const json_t *j) {
-        const json_t *events = json_member(j, "events");
         uint64_t next = json_number(j, "next");
+        json_t *events;
 
         if (next < r->events_next) {
                 r->events_next = 0;
@@ -167,10 +187,30 @@ static void take_events(Run *r, const json_t *j) {
         }
         if (r->events_told > 0)
                 return;
+        events = ripe(json_member(j, "events"), realtime(), &next);
         if (json_array_size(events) > 0)
                 guardlink_add(r->link, UINT32_C(1) << ASK_INCIDENTS);
         r->events_told = next;
         collect_events(r->pages.collect, events);
+        json_decref(events);
+}
+
+/* While the disk hangs nothing piles up: what is newer by then is asked for then. */
+static void take_incidents(Run *r, const json_t *j) {
+        r->want_incidents = r->incidents_under_way;
+        if (r->incidents_under_way)
+                return;
+        r->incidents_under_way = true;
+        collect_incidents(r->pages.collect, json_member(j, "incidents"), realtime());
+}
+
+static void take_policy(Run *r, const json_t *j) {
+        r->want_policy = r->policy_under_way;
+        if (r->policy_under_way)
+                return;
+        r->policy_under_way = true;
+        r->policy_loaded = r->policy_asked;
+        collect_policy(r->pages.collect, j, realtime());
 }
 
 static void written(void *user, CollectWords what, bool ok) {
@@ -185,10 +225,12 @@ static void written(void *user, CollectWords what, bool ok) {
                 r->events_told = 0;
                 break;
         case COLLECT_INCIDENTS:
-                r->want_incidents = !ok;
+                r->incidents_under_way = false;
+                r->want_incidents |= !ok;
                 break;
         default:
-                r->want_policy = !ok;
+                r->policy_under_way = false;
+                r->want_policy |= !ok;
                 break;
         }
 }
@@ -214,7 +256,7 @@ static void take_json(Run *r, GuardQuestion q, json_t *j, const Buf *data) {
                 take_events(r, j);
                 break;
         case ASK_INCIDENTS:
-                collect_incidents(r->pages.collect, json_member(j, "incidents"));
+                take_incidents(r, j);
                 break;
         case ASK_CONTAINERS:
                 take_containers(r, j);
@@ -225,7 +267,7 @@ static void take_json(Run *r, GuardQuestion q, json_t *j, const Buf *data) {
                 keep_json(&r->pages.tenants, json_incref(json_object_get(j, "tenants")));
                 break;
         case ASK_POLICY:
-                collect_policy(r->pages.collect, j, realtime());
+                take_policy(r, j);
                 break;
         case ASK_OBSERVED:
                 keep_json(&r->pages.observed, json_incref(json_object_get(j, "tenants")));
@@ -425,6 +467,7 @@ static int run_upkeep(HistoryJob *job, HistoryDb *db) {
 }
 
 static void upkeep(Run *r, bool round);
+static void tell_others(Run *r, bool disk_hangs);
 
 static void done_upkeep(HistoryJob *job) {
         Upkeep *u = (Upkeep *)job;
@@ -434,8 +477,10 @@ static void done_upkeep(HistoryJob *job) {
         if (job->result != 0)
                 return;
         r->pages.history = u->status;
-        if (u->round)
+        if (u->round) {
                 tell_history(r);
+                tell_others(r, false);
+        }
         if (u->round_waits) {
                 upkeep(r, true);
                 return;
@@ -574,16 +619,28 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
 
 /* ---- the end of a round ---- */
 
+/*
+ * By way of files, too, but in the loop itself: so it is done right after the history's thread was done with a round, for then the disk
+ * is taking writes. A round for which that is still under way is told to whoever needs no disk.
+ */
+static void tell_others(Run *r, bool disk_hangs) {
+        if (r->pushing.push) {
+                push_set_slow(r->pushing.push, disk_hangs);
+                collect_push(r, monotonic());
+        }
+        if (r->o->config->textfile_dir && !disk_hangs)
+                write_textfile(r);
+}
+
 static void round_over(void *user) {
         Run *r = user;
+        bool hangs = r->upkeep.under_way && r->upkeep.round;
 
         upkeep(r, true);
         look_at_certificates(r);
         look_at_self(r);
-        if (r->pushing.push)
-                collect_push(r, monotonic());
-        if (r->o->config->textfile_dir)
-                write_textfile(r);
+        if (hangs)
+                tell_others(r, true);
         (void)sd_notify(false, "WATCHDOG=1");
 }
 

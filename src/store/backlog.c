@@ -12,6 +12,8 @@
  * Nothing is synced: what a power cut takes is what a monitor has of that minute. What it leaves is checked when it is read: a
  * segment ends where its last whole record ends, and a record whose checksum is wrong is passed over.
  *
+ * A disk that hangs is the caller's to notice (backlog_set_slow()): this is one thread, and it would hang with it.
+ *
  * A write that fails is taken back (the file is cut to where it was), and its record waits in memory for the next one: then those
  * in memory are written first, so the order is kept.
  */
@@ -69,6 +71,8 @@ struct Backlog {
         void *data;
         Head head;
         bool taken, from_memory;
+        bool slow,
+                mark_later; /* mark_later: what was peeked at was handed on, which the disk is still to be told */
         uint64_t dropped, damaged;
         int error;
 };
@@ -349,6 +353,10 @@ void backlog_add(Backlog *b, const void *data, size_t len, uint32_t samples) {
                 b->dropped += samples;
                 return;
         }
+        if (b->slow) {
+                hold(b, &h);
+                return;
+        }
         while (r >= 0 && b->n_held > 0) {
                 r = write_record(b, &b->held[0]);
                 if (r >= 0)
@@ -421,6 +429,9 @@ static void take_held(Backlog *b) {
 }
 
 bool backlog_peek(Backlog *b, const void **ret, size_t *ret_len, uint32_t *ret_samples) {
+        /* In their order: those on disk come before those in memory. */
+        if (b->slow && !b->taken && (!b->begun || b->n > 0))
+                return false;
         if (!b->taken)
                 (void)begin(b);
         while (!b->taken && b->n > 0)
@@ -436,26 +447,38 @@ bool backlog_peek(Backlog *b, const void **ret, size_t *ret_len, uint32_t *ret_s
         return true;
 }
 
-void backlog_done(Backlog *b) {
+static void mark_done(Backlog *b) {
+        Segment *s = &b->segments[0];
         uint8_t done[4];
 
+        bytes_put_le(done, sizeof(done), DONE);
+        /* Where that fails it comes once more after a restart. */
+        if (pwrite(b->read_fd, done, sizeof(done), (off_t)b->at + 4) < 0)
+                b->error = -errno;
+        b->at += HEAD_BYTES + b->head.length;
+        s->records--;
+        s->samples -= MIN_OF(s->samples, (uint64_t)b->head.samples);
+        if (s->records == 0)
+                segment_remove(b);
+}
+
+void backlog_done(Backlog *b) {
         if (!b->taken)
                 return;
-        if (!b->from_memory) {
-                Segment *s = &b->segments[0];
-
-                bytes_put_le(done, sizeof(done), DONE);
-                /* Where that fails it comes once more after a restart. */
-                if (pwrite(b->read_fd, done, sizeof(done), (off_t)b->at + 4) < 0)
-                        b->error = -errno;
-                b->at += HEAD_BYTES + b->head.length;
-                s->records--;
-                s->samples -= MIN_OF(s->samples, (uint64_t)b->head.samples);
-                if (s->records == 0)
-                        segment_remove(b);
-        }
+        if (!b->from_memory && b->slow)
+                b->mark_later = true;
+        else if (!b->from_memory)
+                mark_done(b);
         free(steal_ptr(b->data));
         b->taken = false;
+}
+
+void backlog_set_slow(Backlog *b, bool slow) {
+        b->slow = slow;
+        if (slow || !b->mark_later)
+                return;
+        b->mark_later = false;
+        mark_done(b);
 }
 
 /* ---- all of it ---- */
@@ -498,7 +521,7 @@ void backlog_get_status(const Backlog *b, BacklogStatus *ret) {
 
         *ret = (BacklogStatus){
                 .bytes = total(b),
-                .records = b->n_held + apart,
+                .records = b->n_held + apart - b->mark_later,
                 .samples = apart ? b->head.samples : 0,
                 .samples_dropped = b->dropped,
                 .damaged = b->damaged,
@@ -510,4 +533,6 @@ void backlog_get_status(const Backlog *b, BacklogStatus *ret) {
         }
         for (size_t i = 0; i < b->n_held; i++)
                 ret->samples += b->held[i].samples;
+        if (b->mark_later)
+                ret->samples -= MIN_OF(ret->samples, (uint64_t)b->head.samples);
 }

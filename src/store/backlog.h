@@ -29,4 +29,7 @@ void backlog_add(Backlog *b, const void *data, size_t len, uint32_t samples);
 bool backlog_peek(Backlog *b, const void **ret, size_t *ret_len, uint32_t *ret_samples);
 /* It was handed on, or given up. */
 void backlog_done(Backlog *b);
+/* While the disk hangs nothing here waits for it: what is added is kept in memory (as long as that is little), what is on disk is
+ * neither read nor marked; what was handed on is marked afterwards, or comes once more after a restart. */
+void backlog_set_slow(Backlog *b, bool slow);
 void backlog_get_status(const Backlog *b, BacklogStatus *ret);

@@ -201,6 +201,23 @@ int history_db_read_marks(HistoryDb *db) {
         return r == 0 ? history_meta_get(db, "5min_from", &db->kept_from[HISTORY_5MIN]) : r;
 }
 
+/* Nobody will tell the end of what ran when the host was booted; once, for it asks all names. */
+static int end_earlier_boot(HistoryDb *db) {
+        long long boot = (long long)(db->o.boot & INT64_MAX);
+        uint64_t known = 0;
+        char sql[256];
+        int r = history_meta_get(db, "boot", &known);
+
+        if (r != 0 || known == (uint64_t)boot)
+                return r;
+        (void)snprintf(sql, sizeof(sql),
+                       "UPDATE cgroups SET ended = CAST(strftime('%%s', 'now') AS INTEGER) * 1000000, "
+                       "end = 'unread' WHERE ended IS NULL AND boot <> %lld",
+                       boot);
+        r = history_db_exec(db, sql, "end what ran before the boot");
+        return r == 0 ? history_meta_put(db, "boot", (uint64_t)boot) : r;
+}
+
 static int open_once(HistoryDb *db) {
         int k = sqlite3_open_v2(db->path, &db->sqlite,
                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL),
@@ -221,6 +238,8 @@ static int open_once(HistoryDb *db) {
                 r = history_schema_prepare(db);
         if (r == 0)
                 r = history_db_read_marks(db);
+        if (r == 0)
+                r = end_earlier_boot(db);
         if (r == 0 && sqlite3_db_readonly(db->sqlite, "main") == 1)
                 r = history_db_result(db, SQLITE_READONLY, "write it");
         if (r != 0)
@@ -509,6 +528,41 @@ int history_db_put_incident(HistoryDb *db, uint64_t opened, uint64_t id, const c
         history_bind(s, 5, closed);
         bind_text(s, 6, json);
         return fail(db, history_db_run(db, s, "add an incident"));
+}
+
+static int close_incident(HistoryDb *db, uint64_t opened, uint64_t id, uint64_t closed) {
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        int r = history_db_prepare(db,
+                                   "UPDATE incidents SET closed = MAX(opened, ?3), "
+                                   "json = json_set(json, '$.closed', MAX(opened, ?3)) "
+                                   "WHERE opened = ?1 AND id = ?2",
+                                   &s, "close an incident");
+
+        if (r != 0)
+                return r;
+        history_bind(s, 1, opened);
+        history_bind(s, 2, id);
+        history_bind(s, 3, closed);
+        return history_db_run(db, s, "close an incident");
+}
+
+int history_db_close_incidents(HistoryDb *db, uint64_t closed,
+                               bool (*is_listed)(void *user, uint64_t opened, uint64_t id), void *user) {
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        int r = db->pending, k = SQLITE_DONE;
+
+        if (r == 0)
+                r = history_db_prepare(db, "SELECT opened, id FROM incidents WHERE closed IS NULL", &s,
+                                       "read incidents");
+        while (r == 0 && (k = sqlite3_step(s)) == SQLITE_ROW) {
+                uint64_t opened = history_column(s, 0), id = history_column(s, 1);
+
+                if (!is_listed(user, opened, id))
+                        r = close_incident(db, opened, id, closed);
+        }
+        if (r == 0)
+                r = history_db_result(db, k, "read incidents");
+        return fail(db, r);
 }
 
 int history_db_put_policy(HistoryDb *db, uint64_t time, const char *json) {

@@ -95,6 +95,9 @@ int history_db_put_event(HistoryDb *db, uint64_t time, uint64_t id, const char *
                          const char *container, uint64_t incident, const char *json);
 int history_db_put_incident(HistoryDb *db, uint64_t opened, uint64_t id, const char *tenant,
                             const char *container, uint64_t closed, const char *json);
+/* Those that are open and not listed are closed at `closed` (realtime µs), in their JSON, too. is_listed is called for each that is open. */
+int history_db_close_incidents(HistoryDb *db, uint64_t closed,
+                               bool (*is_listed)(void *user, uint64_t opened, uint64_t id), void *user);
 /* Only where it differs from the last one. */
 int history_db_put_policy(HistoryDb *db, uint64_t time, const char *json);
 
@@ -134,6 +137,7 @@ int history_db_usage(HistoryDb *db, HistoryOf of, uint64_t from, uint64_t to,
 typedef enum HistoryWords {
         HISTORY_EVENTS, /* of (from, to]: the newest `max`, the oldest first */
         HISTORY_INCIDENTS, /* that were open at any time in [from, to]: the newest first */
+        _HISTORY_WORDS_MAX
 } HistoryWords;
 typedef struct HistoryChoice {
         uint64_t from, to; /* µs */

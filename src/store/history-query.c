@@ -340,11 +340,17 @@ int history_db_usage(HistoryDb *db, HistoryOf of, uint64_t from, uint64_t to,
 
 int history_db_words(HistoryDb *db, HistoryWords words, const HistoryChoice *c,
                      void (*tell)(void *user, const char *json), void *user) {
+        enum { OF_INCIDENT = _HISTORY_WORDS_MAX };
         static const char *const sql[] = {
                 [HISTORY_EVENTS] = "SELECT json FROM (SELECT time, id, json FROM events WHERE time > ?1 AND "
-                                   "time <= ?2 AND (?3 IS NULL OR tenant = ?3) AND (?4 = 0 OR incident = ?4) "
+                                   "time <= ?2 AND (?3 IS NULL OR tenant = ?3) "
                                    "AND (?6 IS NULL OR container = ?6) ORDER BY time DESC, id DESC LIMIT ?5) "
                                    "ORDER BY time, id",
+                /* by the index of those that belong to one: a year of events may be gigabytes */
+                [OF_INCIDENT] = "SELECT json FROM (SELECT time, id, json FROM events WHERE incident = ?4 AND "
+                                "time > ?1 AND time <= ?2 AND (?3 IS NULL OR tenant = ?3) AND "
+                                "(?6 IS NULL OR container = ?6) ORDER BY time DESC, id DESC LIMIT ?5) "
+                                "ORDER BY time, id",
                 [HISTORY_INCIDENTS] = "SELECT json FROM incidents WHERE opened <= ?2 AND "
                                       "(closed IS NULL OR closed >= ?1) AND (?3 IS NULL OR tenant = ?3) AND "
                                       "(?4 = 0 OR id = ?4) AND (?6 IS NULL OR container = ?6) "
@@ -354,7 +360,9 @@ int history_db_words(HistoryDb *db, HistoryWords words, const HistoryChoice *c,
         int r = history_reads(db), k;
 
         if (r == 0)
-                r = history_db_prepare(db, sql[words], &s, "read events");
+                r = history_db_prepare(db,
+                                       sql[words == HISTORY_EVENTS && c->incident > 0 ? OF_INCIDENT : words],
+                                       &s, "read events");
         if (r != 0)
                 return r;
         history_bind(s, 1, c->from);

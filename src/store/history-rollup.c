@@ -384,6 +384,34 @@ static int squeeze_rows(HistoryDb *db, HistoryGrain grain, bool *ret_any) {
         return r != 0 || first == 0 ? r : give_up(db, grain, first + squeeze_sec[grain], ret_any);
 }
 
+/* Names and other words that no row is left for. Where many come and go they are as large as the rows. */
+static int squeeze_words(HistoryDb *db, uint64_t now, bool *ret_any) {
+        uint64_t cut = now, before = 0, after = 0;
+        unsigned long long usec;
+        char sql[512];
+        int r = history_db_number(db, "SELECT total_changes()", &before);
+
+        for (int g = 0; g < _HISTORY_GRAIN_MAX && r == 0; g++) {
+                uint64_t first = 0;
+
+                r = oldest(db, (HistoryGrain)g, &first);
+                if (first > 0)
+                        cut = MIN_OF(cut, first);
+        }
+        usec = (unsigned long long)cut * USEC_PER_SEC;
+        (void)snprintf(sql, sizeof(sql),
+                       "DELETE FROM incidents WHERE closed < %llu;"
+                       "DELETE FROM policies WHERE time < %llu AND time < (SELECT MAX(time) FROM policies);"
+                       "DELETE FROM cgroups WHERE ended < %llu",
+                       usec, usec, usec);
+        if (r == 0)
+                r = history_db_exec(db, sql, "give up old names");
+        if (r == 0)
+                r = history_db_number(db, "SELECT total_changes()", &after);
+        *ret_any = r == 0 && after != before;
+        return r;
+}
+
 static int is_large(HistoryDb *db, bool *ret) {
         uint64_t pages, unused = 0, size = 0;
         int r = history_db_number(db, "PRAGMA page_count", &pages);
@@ -409,8 +437,14 @@ static int squeeze(HistoryDb *db, uint64_t now, bool *ret_large) {
                 r = squeeze_events(db, now, &any);
         if (r == 0 && !any)
                 r = squeeze_rows(db, HISTORY_5MIN, &any);
-        if (r == 0 && !any)
+        if (r == 0 && !any) {
+                bool words = false;
+
                 r = squeeze_rows(db, HISTORY_1H, &any);
+                if (r == 0)
+                        r = squeeze_words(db, now, &words);
+                any |= words;
+        }
         *ret_large = r == 0 && any;
         return r;
 }

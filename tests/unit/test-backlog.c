@@ -342,6 +342,84 @@ static void test_full_for_long(void **state) {
         backlog_free(b);
 }
 
+/* While the disk hangs it is left alone: what comes is kept, and goes on if nothing on disk comes before it; then all is in order. */
+static void test_slow(void **state) {
+        Backlog *b = make(MIB);
+
+        (void)state;
+        add(b, 1);
+        add(b, 2);
+        assert_int_equal(peek(b), 1);
+        backlog_set_slow(b, true);
+        add(b, 3);
+        assert_int_equal(status(b).records, 3);
+        assert_int_equal(peek(b), 1); /* it was read already, */
+        backlog_done(b);
+        assert_int_equal(peek(b), 0); /* the next one was not */
+        assert_int_equal(status(b).records, 2);
+        assert_int_equal(status(b).samples, 5);
+        backlog_set_slow(b, true);
+        backlog_set_slow(b, false);
+        for (unsigned i = 2; i <= 3; i++) {
+                assert_int_equal(peek(b), i);
+                backlog_done(b);
+        }
+        assert_int_equal(peek(b), 0);
+        assert_int_equal(files(NULL), 0);
+        backlog_set_slow(b, true);
+        add(b, 4);
+        assert_int_equal(peek(b), 4); /* nothing is on disk */
+        backlog_done(b);
+        add(b, 5);
+        assert_int_equal(files(NULL), 0);
+        assert_int_equal(status(b).bytes, 0);
+        backlog_set_slow(b, false);
+        add(b, 6);
+        for (unsigned i = 5; i <= 6; i++) {
+                assert_int_equal(peek(b), i);
+                backlog_done(b);
+        }
+        assert_int_equal(status(b).samples_dropped, 0);
+        assert_int_equal(files(NULL), 0);
+        backlog_free(b);
+}
+
+/* Whatever the order of adding, taking and hanging. */
+static void test_slow_property(void **state) {
+        unsigned next = 1, last = 0, samples = 0;
+        Backlog *b = make(16 * MIB);
+
+        (void)state;
+        srandom(7);
+        for (unsigned i = 0; i < 5000; i++) {
+                uint64_t bytes = status(b).bytes;
+                long what = random() % 100;
+                bool slow = (i / 50) % 2;
+
+                backlog_set_slow(b, slow);
+                if (!slow)
+                        bytes = 0;
+                if (what < 45)
+                        add(b, next++);
+                else if ((samples = peek(b)) > 0 && what < 95) {
+                        assert_int_equal(samples, last + 1);
+                        last = samples;
+                        backlog_done(b);
+                }
+                if (slow)
+                        assert_int_equal(status(b).bytes, bytes);
+                assert_int_equal(status(b).records, next - 1 - last);
+        }
+        backlog_set_slow(b, false);
+        while ((samples = peek(b)) > 0) {
+                assert_int_equal(samples, ++last);
+                backlog_done(b);
+        }
+        assert_int_equal(last, next - 1);
+        assert_int_equal(files(NULL), 0);
+        backlog_free(b);
+}
+
 static void test_property(void **state) {
         unsigned seed = (unsigned)time(NULL), next = 1, last = 0;
         uint64_t added = 0, came = 0, dropped = 0;
@@ -404,8 +482,9 @@ static void test_property(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_teardown(f, clear)
         const struct CMUnitTest tests[] = {
-                TEST(test_order),     TEST(test_arguments), TEST(test_bound),         TEST(test_damage),
-                TEST(test_strangers), TEST(test_full),      TEST(test_full_for_long), TEST(test_property),
+                TEST(test_order),     TEST(test_arguments),     TEST(test_bound),         TEST(test_damage),
+                TEST(test_strangers), TEST(test_full),          TEST(test_full_for_long), TEST(test_property),
+                TEST(test_slow),      TEST(test_slow_property),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

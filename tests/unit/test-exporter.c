@@ -389,6 +389,54 @@ static void test_tenants(void **state) {
         bed_end(&b);
 }
 
+static void tell_memory(void *user, const HistoryUsage *u) {
+        *(bool *)user |= u->row.have >> USAGE_MEMORY & 1;
+}
+
+static void usage_at(Bed *b, const char *name, uint64_t cpu) {
+        json_t *usage = json_pack("{s:[{s:s, s:i, s:{s:I}}]}", "tenants", "name", name, "since", 5, "book",
+                                  "cpu_usec", (json_int_t)cpu);
+
+        b->now += 10 * SEC;
+        assert_int_equal(collect_usage(b->collect, usage, b->now), 0);
+        json_decref(usage);
+}
+
+/* What a tenant holds is not known before a stream was read, which is no zero; who is gone is forgotten, and found again. */
+static void test_tenants_come_and_go(void **state) {
+        const TenantState *t;
+        uint64_t from;
+        bool any = false;
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        usage_at(&b, "acme", 1000);
+        t = map_get_str(&b.collect->tenants, "acme");
+        assert_false(t->measured);
+        assert_int_equal(
+                history_db_usage(b.db, HISTORY_OF_TENANT, 1, T0 / SEC + 86400, tell_memory, &any, &from), 0);
+        assert_false(any);
+        fetch(&b);
+        usage_at(&b, "acme", 1500);
+        assert_true(t->measured);
+        assert_int_equal(t->memory, 8 << 20);
+        assert_int_equal(
+                history_db_usage(b.db, HISTORY_OF_TENANT, 1, T0 / SEC + 86400, tell_memory, &any, &from), 0);
+        assert_true(any);
+        usage_at(&b, "other", 10);
+        assert_ptr_equal(map_get_str(&b.collect->tenants, "acme"), t); /* its container is there */
+        history_remove(b.guard, b.web, mono(&b), b.now);
+        fetch(&b);
+        usage_at(&b, "other", 20);
+        assert_null(map_get_str(&b.collect->tenants, "acme"));
+        assert_non_null(map_get_str(&b.collect->tenants, "other"));
+        usage_at(&b, "acme", 1700);
+        assert_null(map_get_str(&b.collect->tenants, "other"));
+        assert_int_equal(tenant_on_file(&b), 700 + 20);
+        bed_end(&b);
+}
+
 /* ---- jobs ---- */
 
 static void submit_later(void *user, HistoryJob *j) { fifo_add(&((Bed *)user)->jobs, &j->item); }
@@ -416,6 +464,17 @@ static uint32_t chance(uint32_t *x) {
         *x ^= *x >> 17;
         *x ^= *x << 5;
         return *x;
+}
+
+static void tell_ended(void *user, const HistoryUsage *u) { *(bool *)user &= u->cgroup.ended > 0; }
+
+static bool all_ended(Bed *b) {
+        uint64_t from = 0;
+        bool all = true;
+
+        assert_int_equal(
+                history_db_usage(b->db, HISTORY_OF_CGROUP, 1, T0 / SEC + 86400, tell_ended, &all, &from), 0);
+        return all;
 }
 
 /* However late the disk is, whatever it refuses, with another file under it or another exporter: nothing is lost, or told twice. */
@@ -455,6 +514,7 @@ static void test_slow(void **state) {
                         do_jobs(&b, UINT_MAX, 0);
                 }
                 assert_int_equal(on_file(&b), b.cpu - 5000000);
+                assert_true(all_ended(&b));
                 assert_int_equal(b.collect->by_cgroup.n, 0);
                 bed_end(&b);
                 assert_int_equal(clear(state), 0);
@@ -1122,7 +1182,7 @@ static void tell_words(Bed *b) {
                };
 
         collect_events(b->collect, events);
-        collect_incidents(b->collect, incidents);
+        collect_incidents(b->collect, incidents, T0);
         collect_policy(b->collect, policies[0], T0 - 100 * SEC);
         collect_policy(b->collect, policies[1], T0 + 1800 * SEC);
         json_decref(events);
@@ -1402,11 +1462,27 @@ static void test_cadvisor_found(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_teardown(f, clear)
         const struct CMUnitTest tests[] = {
-                TEST(test_settings),       TEST(test_wants),     TEST(test_stream),       TEST(test_no_file),
-                TEST(test_hostile_stream), TEST(test_tenants),   TEST(test_api),          TEST(test_page),
-                TEST(test_cadvisor_found), TEST(test_described), TEST(test_conforms),     TEST(test_queries),
-                TEST(test_meanwhile),      TEST(test_report),    TEST(test_report_empty), TEST(test_slow),
-                TEST(test_moved),          TEST(test_locked),    TEST(test_unanswered),   TEST(test_scribe),
+                TEST(test_settings),
+                TEST(test_wants),
+                TEST(test_stream),
+                TEST(test_no_file),
+                TEST(test_hostile_stream),
+                TEST(test_tenants),
+                TEST(test_tenants_come_and_go),
+                TEST(test_api),
+                TEST(test_page),
+                TEST(test_cadvisor_found),
+                TEST(test_described),
+                TEST(test_conforms),
+                TEST(test_queries),
+                TEST(test_meanwhile),
+                TEST(test_report),
+                TEST(test_report_empty),
+                TEST(test_slow),
+                TEST(test_moved),
+                TEST(test_locked),
+                TEST(test_unanswered),
+                TEST(test_scribe),
                 TEST(test_thread),
         };
 

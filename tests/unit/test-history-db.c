@@ -281,6 +281,36 @@ static void test_words(void **state) {
         assert_int_equal(ask("SELECT COUNT(*) FROM policies"), 2);
 }
 
+static bool is_seven(void *user, uint64_t opened, uint64_t id) {
+        ++*(unsigned *)user;
+        return opened == T0 + 7 && id == 7;
+}
+
+/* A guard that begins anew knows nothing of what was open: it is closed, and says so itself. */
+static void test_close(void **state) {
+        _cleanup_(cleanup_history_db_free) HistoryDb *db = make(64 << 20);
+        unsigned asked = 0;
+        Found f = {};
+
+        (void)state;
+        assert_int_equal(history_db_begin(db), 0);
+        (void)history_db_put_incident(db, T0 + 5, 5, "acme", "web", T0 + 6, "{\"id\":5}");
+        (void)history_db_put_incident(db, T0 + 6, 6, "acme", "web", 0, "{\"id\":6,\"closed\":null}");
+        (void)history_db_put_incident(db, T0 + 7, 7, "acme", "web", 0, "{\"id\":7,\"closed\":null}");
+        (void)history_db_put_incident(db, T0 + 99, 8, "acme", "web", 0, "{\"id\":8}");
+        assert_int_equal(history_db_close_incidents(db, T0 + 9, is_seven, &asked), 0);
+        assert_int_equal(history_db_commit(db), 0);
+        assert_int_equal(asked, 3);
+        assert_int_equal(history_db_words(db, HISTORY_INCIDENTS,
+                                          &(HistoryChoice){ .to = UINT64_MAX, .max = 10 }, found_text, &f),
+                         0);
+        assert_int_equal(ask("SELECT closed FROM incidents WHERE id = 5"), T0 + 6);
+        assert_int_equal(ask("SELECT closed FROM incidents WHERE id = 6"), T0 + 9);
+        assert_int_equal(ask("SELECT json_extract(json, '$.closed') FROM incidents WHERE id = 6"), T0 + 9);
+        assert_int_equal(ask("SELECT COUNT(*) FROM incidents WHERE closed IS NULL"), 1);
+        assert_int_equal(ask("SELECT closed FROM incidents WHERE id = 8"), T0 + 99);
+}
+
 static void test_totals(void **state) {
         _cleanup_(cleanup_history_db_free) HistoryDb *db = make(64 << 20);
         Book b = { .since_realtime = 99 }, got;
@@ -543,6 +573,64 @@ static void test_size(void **state) {
 }
 
 /* Events of long ago go before rows of use do. */
+static void test_names_make_room(void **state) {
+        _cleanup_(cleanup_history_db_free) HistoryDb *db = make(HISTORY_DB_SIZE_MIN);
+        HistoryCgroup who = cgroup(1);
+        int64_t id;
+
+        (void)state;
+        /* Years of containers that are no more, of which no row is left; and one that runs. */
+        assert_int_equal(history_db_begin(db), 0);
+        for (uint64_t c = 2; c <= 60000; c++) {
+                HistoryCgroup gone = cgroup(c);
+
+                gone.ended = (T0 + c) * USEC_PER_SEC;
+                gone.end = "read";
+                assert_int_equal(history_db_cgroup(db, &gone, &id), 0);
+        }
+        assert_int_equal(history_db_cgroup(db, &who, &id), 0);
+        assert_int_equal(history_db_commit(db), 0);
+        for (int i = 0; i < 10 && ask("SELECT COUNT(*) FROM cgroups") > 1; i++)
+                for (uint64_t c = 60001; c <= 90000; c++) {
+                        HistoryCgroup more = cgroup(c + 30000 * (uint64_t)i);
+
+                        more.ended = (T0 + 2) * USEC_PER_SEC;
+                        more.end = "read";
+                        if (c % 1000 == 1)
+                                assert_int_equal(history_db_begin(db), 0);
+                        (void)history_db_cgroup(db, &more, &id);
+                        if (c % 1000 == 0)
+                                (void)history_db_commit(db);
+                        if (c % 1000 == 0)
+                                (void)history_db_maintain(db, T0 + DAY, true);
+                }
+        assert_in_range(ask("SELECT COUNT(*) FROM cgroups WHERE ended IS NULL"), 1, 1);
+        assert_in_range(ask("SELECT COUNT(*) FROM cgroups"), 1, 80000);
+        assert_int_equal(history_db_begin(db), 0);
+        assert_int_equal(history_db_commit(db), 0); /* there is room */
+}
+
+/* What ran before a boot has ended; what runs since has not. */
+static void test_boot(void **state) {
+        HistoryDbOptions o = { .path = path, .max_bytes = 64 << 20, .boot = 1 };
+        HistoryDb *db = NULL;
+
+        (void)state;
+        for (o.boot = 1; o.boot <= 2; o.boot++) {
+                HistoryCgroup who = cgroup(7);
+                int64_t id;
+
+                assert_int_equal(history_db_new(&o, &db), 0);
+                assert_int_equal(history_db_begin(db), 0);
+                assert_int_equal(history_db_cgroup(db, &who, &id), 0);
+                assert_int_equal(history_db_commit(db), 0);
+                assert_int_equal(ask("SELECT COUNT(*) FROM cgroups"), o.boot);
+                assert_int_equal(ask("SELECT COUNT(*) FROM cgroups WHERE ended IS NULL"), 1);
+                db = history_db_free(db);
+        }
+        assert_int_equal(ask("SELECT boot FROM cgroups WHERE ended IS NULL"), 2);
+}
+
 static void test_many_events(void **state) {
         _cleanup_(cleanup_history_db_free) HistoryDb *db = make(HISTORY_DB_SIZE_MIN);
         char text[4096];
@@ -930,6 +1018,7 @@ int main(void) {
                 TEST(test_rows),
                 TEST(test_names),
                 TEST(test_words),
+                TEST(test_close),
                 TEST(test_totals),
                 TEST(test_rollup),
                 TEST(test_pieces),
@@ -937,6 +1026,8 @@ int main(void) {
                 TEST(test_late),
                 TEST(test_forget),
                 TEST(test_size),
+                TEST(test_names_make_room),
+                TEST(test_boot),
                 TEST(test_many_events),
                 TEST(test_full),
                 TEST(test_locked),

@@ -141,7 +141,11 @@ rm $STATE/ballast $STATE/ballast2
 wait_for 60 'history_is ok' 'with room again it goes on'
 num "$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')" '>=' "$USED" 'and nothing is lost'
 
-# A frozen file system: whoever writes waits, as at a disk that others keep busy.
+# A frozen file system: whoever writes waits, as at a disk that others keep busy. What is pushed, and nobody takes, waits there, too.
+printf '[Exporter]\nRemoteWrite=http://127.0.0.1:9/api/v1/write\n' >$CONF
+systemctl restart bailiff-exporter.service
+wait_for 60 '[ "$(api status ".exporter.push.backlog_samples")" -gt 0 ]' 'what is pushed waits on disk'
+wait_for 60 'history_is ok' 'and the history is written'
 USED=$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')
 fsfreeze --freeze $STATE
 wait_for 120 'history_is slow' 'with a disk that hangs it says so'
@@ -154,6 +158,8 @@ kill -CONT "${LOAD_PID[web]}"
 fsfreeze --unfreeze $STATE
 wait_for 60 'history_is ok' 'when it moves again so does the history'
 num "$(api 'usage?since=1h&by=container' '[.containers[].book.cpu_usec] | add')" '>=' "$USED" 'and nothing is lost'
+is "$(api status .exporter.push.dropped)" 0 'nor of what is pushed'
+rm -f $CONF
 
 systemctl stop bailiff-exporter.service
 rm -f $STATE/history.db-wal $STATE/history.db-shm
