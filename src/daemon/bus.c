@@ -469,7 +469,8 @@ static void reload_done(Guard *g, void *user, int result, const char *report) {
         if (result >= 0)
                 (void)sd_bus_reply_method_return(m, "s", report ? report : "");
         else {
-                (void)sd_bus_error_set(&e, BUS_ERROR_POLICY_REFUSED, report ? report : strerror(-result));
+                (void)sd_bus_error_set(&e, result == -EBUSY ? BUS_ERROR_NOT_READY : BUS_ERROR_POLICY_REFUSED,
+                                       report ? report : strerror(-result));
                 (void)sd_bus_reply_method_error(m, &e);
                 sd_bus_error_free(&e);
         }
@@ -770,7 +771,10 @@ static void diff_done(Guard *g, void *user, int result, LoadedPolicy *loaded) {
 
         if (result >= 0)
                 s = dump(render_diff(g, loaded));
-        if (!s || reply_bulk(g, m, s) < 0)
+        if (result == -ECANCELED)
+                (void)sd_bus_reply_method_errorf(m, BUS_ERROR_NOT_READY,
+                                                 "a reload was asked for meanwhile; try again");
+        else if (!s || reply_bulk(g, m, s) < 0)
                 (void)sd_bus_reply_method_errno(m, result < 0 ? result : -ENOMEM, NULL);
         loaded_policy_free(loaded);
         sd_bus_message_unref(m);

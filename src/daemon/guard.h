@@ -257,6 +257,7 @@ struct Guard {
         char *policy_report; /* why not, or warnings */
         uint64_t policy_loaded_realtime;
         struct Loader *loader;
+        struct Reload *reloads; /* wait for the next load */
         Child saver; /* writes the last good policy */
         ChildGrave grave;
 
@@ -447,10 +448,12 @@ int control_kill(Guard *g, Target *t, Tenant *tenant, const Caller *c, char **re
 int control_release(Guard *g, Target *t, const Caller *c);
 
 /* loader.c */
-/* For the candidate: done() gets the loaded policy (owned by the callee) or NULL with errno. */
+/* For the candidate: done() gets the loaded policy (owned by the callee) or NULL with errno, -ECANCELED where
+ * a reload took its place. -EBUSY: another load is under way, or too many earlier ones hang. */
 typedef void (*LoaderDone)(Guard *g, void *user, int result, LoadedPolicy *loaded);
 int loader_start(Guard *g, LoaderDone done, void *user);
 int loader_boot(Guard *g); /* synchronous, with fallback to last good and to the built-in nothing */
+/* done() is always called, once; -EBUSY: it could not be read, and nothing was decided about it. */
 void loader_reload(Guard *g, void (*done)(Guard *g, void *user, int result, const char *report), void *user,
                    const Caller *c);
 struct Loader *loader_free(struct Loader *l);

@@ -8,6 +8,10 @@
  * both through a socket; the loop only parses memory. At boot there is nothing to
  * stall yet and the same code runs in place.
  *
+ * One load at a time. A reload goes before what only asks: it ends a diff that is
+ * under way. One that comes while another reads waits for a load of its own, which
+ * serves all that came meanwhile: the files may be others by now.
+ *
  * A load that has an error changes nothing. At boot the last good copy serves
  * instead, loudly; without one the guard observes with an empty policy, which
  * holds nothing and so breaks nothing.
@@ -267,6 +271,8 @@ struct Loader *loader_free(Loader *l) {
         return NULL;
 }
 
+static void begin_reload(Guard *g);
+
 static void finish(Loader *l, int result) {
         Guard *g = l->guard;
         LoaderDone done = l->done;
@@ -277,6 +283,8 @@ static void finish(Loader *l, int result) {
                 result = decode(&l->data, &loaded);
         g->loader = loader_free(l);
         done(g, user, result, loaded);
+        if (g->reloads)
+                begin_reload(g);
 }
 
 static int on_data(sd_event_source *s, int fd, uint32_t revents, void *user) {
@@ -469,47 +477,65 @@ static void refuse(Guard *g, const char *report, const char *serves) {
         bus_signal_policy(g, false, report);
 }
 
-typedef struct Reload {
+typedef struct Reload { /* who waits for one */
+        struct Reload *next;
         void (*done)(Guard *g, void *user, int result, const char *report);
         void *user;
 } Reload;
 
-static void reloaded(Guard *g, void *user, int result, LoadedPolicy *loaded) {
-        Reload *r = user;
+static void answer_all(Guard *g, Reload *waiting, int result, const char *report) {
+        Reload *next;
 
+        for (; waiting; waiting = next) {
+                next = waiting->next;
+                waiting->done(g, waiting->user, result, report);
+                free(waiting);
+        }
+}
+
+static void reloaded(Guard *g, void *user, int result, LoadedPolicy *loaded) {
         if (result < 0 || loaded->refused) {
                 const char *why = result == -ETIMEDOUT ? "reading the policy took longer than 20 s"
                                   : result < 0         ? strerror(-result)
                                                        : loaded->report;
 
                 refuse(g, why, "the policy in force stays");
-                if (r->done)
-                        r->done(g, r->user, result < 0 ? result : -EINVAL, g->policy_report);
                 loaded_policy_free(loaded);
-        } else {
+                result = result < 0 ? result : -EINVAL;
+        } else
                 take(g, loaded);
-                if (r->done)
-                        r->done(g, r->user, 0, g->policy_report);
-        }
+        answer_all(g, user, result, g->policy_report);
         guard_update_status(g);
-        free(r);
+}
+
+static void begin_reload(Guard *g) {
+        Reload *waiting = steal_ptr(g->reloads);
+        const char *why;
+        int r = loader_start(g, reloaded, waiting);
+
+        if (r >= 0)
+                return;
+        why = r == -EBUSY ? "too many earlier readers of it hang; try again" : strerror(-r);
+        /* SIGHUP has nobody who would hear it. */
+        announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL, "the policy could not be read anew: %s", why);
+        answer_all(g, waiting, r, why);
 }
 
 void loader_reload(Guard *g, void (*done)(Guard *g, void *user, int result, const char *report), void *user,
                    const Caller *c) {
         Reload *r = calloc(1, sizeof(*r));
-        int k = -ENOMEM;
 
         (void)c;
-        if (r) {
-                *r = (Reload){ done, user };
-                k = loader_start(g, reloaded, r);
+        if (!r) {
+                done(g, user, -ENOMEM, strerror(ENOMEM));
+                return;
         }
-        if (k < 0) {
-                free(r);
-                if (done)
-                        done(g, user, k, k == -EBUSY ? "a reload is under way" : strerror(-k));
-        }
+        *r = (Reload){ steal_ptr(g->reloads), done, user };
+        g->reloads = r;
+        if (!g->loader)
+                begin_reload(g);
+        else if (g->loader->done != reloaded)
+                finish(g->loader, -ECANCELED);
 }
 
 int loader_boot(Guard *g) {

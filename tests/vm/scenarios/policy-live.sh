@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # 180 compose projects, one tenant each by template; policy reloaded again and again meanwhile; then
-# a policy that drops everything: all is given back. diff names what would change, and the danger.
+# a policy that drops everything: all is given back. diff names what would change, and the danger; it never
+# keeps a reload from being taken.
 #
 #   docker/<64 hex>  × 180      as the cgroupfs driver makes them, with state files of their own
 #
-# timeout: 240
+# timeout: 300
 
 # Containers as Docker's cgroupfs driver leaves them, without a Docker: 180 real ones take minutes here.
 ROOT=/var/lib/docker/containers
@@ -77,6 +78,29 @@ is "$(cg docker/$ID memory.max)" $((64 << 20)) "diff changes nothing"
 ctl policy check
 is "$CTL_STATUS" 0 "check: no mistake"
 like "$CTL_OUT" "warning: shop7-web-1: MemoryMax: .*would OOM" "but a warning of what is in use"
+
+# Diffs without a pause, reloads at once, and by signal: each reload is taken.
+sed -i 's/ContainerMemoryMax=16M/ContainerMemoryMax=64M/' /etc/bailiff/policy.d/50-test.ini
+touch /run/diffs
+diffs=()
+for n in 1 2; do
+	(while [ -e /run/diffs ]; do bailiffctl policy diff --json >/dev/null 2>>/run/diffs-failed || :; done) &
+	diffs+=($!)
+done
+( for n in {1..4}; do
+	bailiffctl reload >/dev/null &
+	first=$!
+	bailiffctl reload >/dev/null || echo "second of $n: $?"
+	wait $first || echo "first of $n: $?"
+done ) >/run/reloads 2>&1
+is "$(</run/reloads)" "" "eight reloads, two at a time, while others ask for diffs: all are taken"
+sed -i 's/ContainerTasksMax=45/ContainerTasksMax=46/' /etc/bailiff/policy.d/50-test.ini
+kill -HUP "$(guard_pid)"
+wait_for 30 "[ \$(cg docker/$ID pids.max) = 46 ]" "one by SIGHUP, too"
+rm /run/diffs
+wait "${diffs[@]}"
+unlike "$(</run/diffs-failed)" refused "a diff that made way is told to ask again"
+diag "$(sort /run/diffs-failed | uniq -c)"
 
 policy_set <<<$'[Host]\nMode=ceilings'
 ctl reload
