@@ -21,7 +21,7 @@
 #include "value.h"
 
 #define UNDO_HOLD (3600 * USEC_PER_SEC)
-#define HOLDS_FILE_MAX (1024 * 1024)
+#define HOLDS_FILE_MAX (64 * 1024 * 1024) /* a hold is some 230 bytes */
 #define REASON_MAX 500
 
 static int run_dir(const Guard *g) {
@@ -152,7 +152,7 @@ int control_resume(Guard *g, const Caller *c) {
 
 /* ---- holds ---- */
 
-static int save_holds(Guard *g) {
+static int write_holds(Guard *g) {
         _cleanup_fd_ int dir = run_dir(g);
         _cleanup_buf_ Buf b = BUF_INIT;
         size_t i = 0;
@@ -186,6 +186,14 @@ static int save_holds(Guard *g) {
         return fd_write_file_atomic(dir, "holds", b.data, b.len, 0644, false);
 }
 
+/* All of them are written each time: so once for all that an act changes. */
+int control_save_holds(Guard *g) {
+        if (!g->holds_changed)
+                return 0;
+        g->holds_changed = false; /* where it fails, too: not in every turn of the loop */
+        return write_holds(g);
+}
+
 static Hold *hold_new(Guard *g, uint64_t until_realtime, const char *reason, bool give_back, uint32_t uid) {
         Hold *h = calloc(1, sizeof(*h));
         uint64_t now = guard_realtime();
@@ -216,28 +224,27 @@ static void drop_hold(Target *t) {
 int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give_back, const Caller *c) {
         Hold *h = hold_new(g, num_add_sat(guard_realtime(), span), reason, give_back, c ? c->uid : 0);
         char span_text[64];
-        int r;
 
         if (!h)
                 return -ENOMEM;
         drop_hold(t);
         t->hold = h;
-        r = save_holds(g);
+        g->holds_changed = true;
         announce(g, ANNOUNCE_HOLD, t, NULL, c, "%s: held for %s%s%s%s", target_name(t),
                  value_format_usec(span, span_text, sizeof(span_text)), *reason ? ": " : "", reason,
                  give_back ? "; its ceilings are given back" : "");
         enforce_queue(g, t);
-        return r;
+        return 0;
 }
 
 void control_operator_hold(Guard *g, Target *t, usec_t until) {
         usec_t now = guard_now(g);
 
         t->operator_until = num_add_sat(guard_realtime(), until > now ? until - now : 0);
-        (void)save_holds(g);
+        g->holds_changed = true;
 }
 
-int control_unhold(Guard *g, Target *t, const Caller *c) {
+void control_unhold(Guard *g, Target *t, const Caller *c) {
         bool held = t->hold != NULL;
 
         for (size_t i = 0; i < t->recon.n; i++)
@@ -247,8 +254,8 @@ int control_unhold(Guard *g, Target *t, const Caller *c) {
         recon_unhold(&t->recon);
         if (held)
                 announce(g, ANNOUNCE_UNHOLD, t, NULL, c, "%s: no longer held", target_name(t));
+        g->holds_changed = true;
         enforce_queue(g, t);
-        return save_holds(g);
 }
 
 void control_adopt_hold(Guard *g, Target *t) {
@@ -328,7 +335,6 @@ int control_load(Guard *g) {
 }
 
 void control_beat(Guard *g, usec_t now) {
-        bool changed = false;
         size_t i = 0;
         Target *t;
 
@@ -339,10 +345,9 @@ void control_beat(Guard *g, usec_t now) {
                         drop_hold(t);
                         announce(g, ANNOUNCE_UNHOLD, t, NULL, NULL, "%s: its hold has ended", target_name(t));
                         enforce_queue(g, t);
-                        changed = true;
+                        g->holds_changed = true;
                 }
-        if (changed)
-                (void)save_holds(g);
+        (void)control_save_holds(g);
 }
 
 /* ---- undo, release ---- */
@@ -351,6 +356,7 @@ int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, 
         const Event *e = event_find(g, event_id);
         bool lease;
         Target *t;
+        int r;
 
         if (!e) {
                 *ret_error = "no such event is kept";
@@ -378,7 +384,8 @@ int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, 
         if (lease)
                 (void)leasing_release(g, t, _LEVER_INVALID, true);
         /* Of a lease, ceilings are no part: they stay. */
-        return control_hold(g, t, UNDO_HOLD, "undo", !lease, c);
+        r = control_hold(g, t, UNDO_HOLD, "undo", !lease, c);
+        return r < 0 ? r : control_save_holds(g);
 }
 
 int control_release(Guard *g, Target *t, const Caller *c) {

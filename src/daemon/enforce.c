@@ -542,6 +542,7 @@ void enforce_work(Guard *g, usec_t now) {
                 batch[i]->queued = false;
         for (i = 0; i < n; i++)
                 step(g, batch[i], now); /* forgets nobody but its own target */
+        (void)control_save_holds(g); /* an operator's that were just found */
         if (g->n_queue > 0 || g->shares_due)
                 (void)sd_event_source_set_enabled(g->work, SD_EVENT_ONESHOT);
 }

@@ -270,6 +270,7 @@ struct Guard {
 
         SavedHold *saved_holds;
         size_t n_saved_holds;
+        bool holds_changed; /* since they were saved */
 
         Event *events; /* ring */
         size_t events_head, n_events, judged_bytes;
@@ -429,7 +430,9 @@ int control_resume(Guard *g, const Caller *c);
 int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give_back, const Caller *c);
 /* `systemctl set-property` by root was taken for a hold until then (monotonic): a restart must not forget it. */
 void control_operator_hold(Guard *g, Target *t, usec_t until);
-int control_unhold(Guard *g, Target *t, const Caller *c);
+void control_unhold(Guard *g, Target *t, const Caller *c);
+/* After one or more of these: an operator is only told "done" of what a restart will not forget. */
+int control_save_holds(Guard *g);
 void control_adopt_hold(Guard *g, Target *t); /* a hold saved for this cgroup */
 void control_beat(Guard *g, usec_t now);
 void saved_holds_free(Guard *g);

@@ -113,4 +113,18 @@ free() {
 	[ $n = 180 ]
 }
 wait_for 60 free "the policy dropped: all 180 have back what they had"
+
+# A hold on as many is one act, and all of it outlives the guard.
+start=$EPOCHREALTIME
+ctl hold tenant:unassigned --for 1h --reason 'all of them'
+is "$CTL_STATUS" 0 "hold tenant:unassigned"
+diag "after $(elapsed "$start") s"
+num "$(grep -c . /run/bailiff/holds)" '>=' 180 "each of them is on file"
+systemctl restart bailiffd.service
+until_true 20 'ctl show container:shop7-web-1 --json; [ $CTL_STATUS = 0 ]' || :
+is "$(jq -r .hold.reason <<<"$CTL_OUT")" "all of them" "a restarted guard knows the hold"
+ctl status --json
+num "$(jq .counts.holds <<<"$CTL_OUT")" '>=' 180 "all 180 of them"
+ctl unhold tenant:unassigned
+is "$CTL_STATUS $(ls /run/bailiff/holds 2>/dev/null || :)" "0 " "unhold tenant:unassigned: none is left on file"
 done_testing
