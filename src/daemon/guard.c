@@ -484,7 +484,7 @@ Guard *guard_free(Guard *g) {
         tree_free(g->tree);
         ledger_free(g->ledger);
         loaded_policy_free(g->loaded);
-        saved_holds_free(g);
+        kept_holds_deinit(&g->kept_holds);
         for (i = 0; i < g->n_events; i++)
                 event_deinit(&g->events[(g->events_head + i) % EVENTS_MAX]);
         free(g->events);

@@ -28,6 +28,7 @@
 #include "cgfile.h"
 #include "cgpath.h"
 #include "child.h"
+#include "holds.h"
 #include "hostfacts.h"
 #include "journal.h"
 #include "ledger.h"
@@ -225,13 +226,6 @@ typedef struct Event {
 /* After a start nobody's use is known yet: for so long shares stay what an earlier run gave. */
 #define GUARD_SHARES_USEC (5 * USEC_PER_SEC)
 
-typedef struct SavedHold { /* of an earlier run, until its cgroup appears */
-        uint64_t cgroup_id, until;
-        char *cgroup, *reason;
-        uint32_t uid;
-        bool give_back;
-} SavedHold;
-
 struct Guard {
         GuardConfig config;
         sd_event *event;
@@ -268,8 +262,7 @@ struct Guard {
         size_t n_queue, queue_alloc;
         bool shares_due; /* a tenant's sum is to be divided anew in the next turn */
 
-        SavedHold *saved_holds;
-        size_t n_saved_holds;
+        KeptHolds kept_holds; /* until their targets appear */
         bool holds_changed; /* since they were saved */
 
         Event *events; /* ring */
@@ -344,6 +337,8 @@ bool world_device_writeback(void *user, dev_t dev);
 /* Container…= (or a slice's sum) and tenant under g->loaded as it is now; changes nothing. */
 int world_preview(Guard *g, Target *t, LimitSet *ret, char tenant[POLICY_NAME_MAX + 1]);
 const char *target_name(const Target *t); /* for people: name, else id, else path */
+/* "TENANT/NAME", what is still so when a container was made again; -ENOENT: it has no such name, -ENAMETOOLONG. */
+int target_key(const Target *t, char *key, size_t size);
 
 /* enforce.c */
 void enforce_queue(Guard *g, Target *t); /* step soon */
@@ -433,9 +428,10 @@ void control_operator_hold(Guard *g, Target *t, usec_t until);
 void control_unhold(Guard *g, Target *t, const Caller *c);
 /* After one or more of these: an operator is only told "done" of what a restart will not forget. */
 int control_save_holds(Guard *g);
-void control_adopt_hold(Guard *g, Target *t); /* a hold saved for this cgroup */
+/* One that waits for this cgroup, or for a container of its tenant and name: when it appears, and when it has a name. */
+void control_adopt_hold(Guard *g, Target *t);
+void control_keep_hold(Guard *g, const Target *t); /* it goes; its hold waits for who comes again */
 void control_beat(Guard *g, usec_t now);
-void saved_holds_free(Guard *g);
 int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, const char **ret_error);
 /* Verbs of operators that hold back, let go, kill (bus.h): *ret_text says what was done; negative errno with *ret_error. */
 int control_throttle(Guard *g, Target *t, Tenant *tenant, const char *values, usec_t span, const Caller *c,
