@@ -145,7 +145,7 @@ struct Target {
         UnitState unit_state;
         UnitInfo unit;
         TargetBusy busy;
-        unsigned n_outstanding; /* answers awaited while ASKING */
+        unsigned awaited; /* while ASKING: bits of Answer (enforce.c) */
         bool dirty; /* step again as soon as idle */
         bool queued;
         usec_t next; /* step at this time */
