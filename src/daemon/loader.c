@@ -386,53 +386,61 @@ static void save_last_good(Guard *g) {
 
 /* ---- taking a load into force ---- */
 
-/* A path that leads to no disk takes its limit along: said, or nobody would know. */
-static void warn_of_device(const LoadedPolicy *l, const LimitExpr *e, Diags *diags) {
-        const char *key = limit_info(e->limit)->key, *prefix = e->container ? "Container" : "";
+/* What is to be said of a path that leads to no disk, or to several: its limit goes along, or nobody would know. */
+static void say_device(Buf *b, const PolicyDevice *d) {
+        if (d->result == BLOCK_NONE)
+                buf_printf(b, "%s is on no block device: the limit cannot bite", d->path);
+        else if (d->result == BLOCK_MANY)
+                buf_printf(b, "%s lies on several disks: %s as a whole is limited", d->path,
+                           d->dev ? d->name : "none of them");
+        else if (d->result == BLOCK_GONE)
+                buf_printf(b, "%s does not exist: the limit is left out", d->path);
+        else
+                buf_printf(b, "%s cannot be resolved to a disk: %s", d->path, strerror(-d->result));
+}
+
+/* section: as in its header, without brackets. */
+static void warn_of_device(const LoadedPolicy *l, const char *section, const LimitExpr *e, Diags *diags) {
         const char *file = e->ref.file < l->policy->n_files ? l->policy->files[e->ref.file] : NULL;
 
         for (size_t i = 0; e->device && i < l->n_devices; i++) {
-                const PolicyDevice *d = &l->devices[i];
+                _cleanup_buf_ Buf why = BUF_INIT;
 
-                if (!STR_EQ(d->path, e->device) || d->result == 0)
+                if (!STR_EQ(l->devices[i].path, e->device) || l->devices[i].result == 0)
                         continue;
-                if (d->result == BLOCK_NONE)
-                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s is on no block device: the limit cannot bite", prefix, key,
-                                  e->device);
-                else if (d->result == BLOCK_MANY)
-                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s lies on several disks: %s as a whole is limited", prefix, key,
-                                  e->device, d->dev ? d->name : "none of them");
-                else if (d->result == BLOCK_GONE)
-                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s does not exist: the limit is left out", prefix, key, e->device);
-                else
-                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s cannot be resolved to a disk: %s", prefix, key, e->device,
-                                  strerror(-d->result));
+                say_device(&why, &l->devices[i]);
+                diags_add(diags, DIAG_WARNING, file, e->ref.line, "[%s] %s%s: %s", section,
+                          e->container ? "Container" : "", limit_info(e->limit)->key, buf_str(&why));
         }
 }
 
-static void warn_of_devices(const LoadedPolicy *l, const PolicySection *s, Diags *diags) {
+static void warn_of_devices(const LoadedPolicy *l, const char *type, const char *name, const PolicySection *s,
+                            Diags *diags) {
+        _cleanup_buf_ Buf section = BUF_INIT;
+
+        buf_printf(&section, "%s%s%s", type, name ? " " : "", name ? name : "");
         for (size_t i = 0; i < s->n_limits; i++)
-                warn_of_device(l, &s->limits[i], diags);
+                warn_of_device(l, buf_str(&section), &s->limits[i], diags);
         for (size_t i = 0; i < s->n_container_limits; i++)
-                warn_of_device(l, &s->container_limits[i], diags);
+                warn_of_device(l, buf_str(&section), &s->container_limits[i], diags);
 }
 
 static void warn_of_all_devices(const LoadedPolicy *l, Diags *diags) {
         const Policy *p = l->policy;
 
-        warn_of_devices(l, &p->defaults, diags);
+        warn_of_devices(l, "Defaults", NULL, &p->defaults, diags);
         for (size_t i = 0; i < p->n_plans; i++)
-                warn_of_devices(l, &p->plans[i].section, diags);
+                warn_of_devices(l, "Plan", p->plans[i].name, &p->plans[i].section, diags);
         for (size_t i = 0; i < p->n_templates; i++)
-                warn_of_devices(l, &p->templates[i].section, diags);
+                warn_of_devices(l, "Template", p->templates[i].name, &p->templates[i].section, diags);
         for (size_t i = 0; i < p->n_tenants; i++)
-                warn_of_devices(l, &p->tenants[i].section, diags);
-        for (size_t i = 0; i < p->n_containers; i++)
-                warn_of_devices(l, &p->containers[i].section, diags);
+                warn_of_devices(l, "Tenant", p->tenants[i].name, &p->tenants[i].section, diags);
+        for (size_t i = 0; i < p->n_containers; i++) {
+                _cleanup_buf_ Buf name = BUF_INIT;
+
+                buf_printf(&name, "%s/%s", p->containers[i].tenant, p->containers[i].name);
+                warn_of_devices(l, "Container", buf_str(&name), &p->containers[i].section, diags);
+        }
 }
 
 static char *warnings_of(Guard *g, const char *report) {
