@@ -10,7 +10,7 @@
  *   tenant.c    tenants, and how their sum is held
  *   find.c      NAME → target or tenant
  *   enforce.c   one target: read, decide (core/reconcile), write, tell systemd
- *   loader.c    policy from disk, read and resolved in a child process
+ *   loader.c    policy from disk, read and resolved in a child process; mounts.c  anew when mounts change
  *   measure.c   looks at cgroups, accounts what they use; ledgers.c, triggers.c (measure.h)
  *   judging.c   who suffers, who is to blame, what is done about it; bystander.c, leasing.c, incidents.c (judging.h)
  *   listening.c what the kernel says of processes; deaths.c, arrears.c, processes.c, links.c (listening.h)
@@ -252,6 +252,8 @@ struct Guard {
         uint64_t policy_loaded_realtime;
         struct Loader *loader;
         struct Reload *reloads; /* wait for the next load */
+        sd_event_source *mounts_source, *mounts_timer;
+        usec_t mounts_after; /* no look at the policy's devices before that */
         Child saver; /* writes the last good policy */
         ChildGrave grave;
 
@@ -455,7 +457,13 @@ int loader_boot(Guard *g); /* synchronous, with fallback to last good and to the
 /* done() is always called, once; -EBUSY: it could not be read, and nothing was decided about it. */
 void loader_reload(Guard *g, void (*done)(Guard *g, void *user, int result, const char *report), void *user,
                    const Caller *c);
+/* Looks up the devices of the policy in force anew; of what done() gets only these count. -EBUSY also while an earlier reader hangs. */
+int loader_resolve(Guard *g, LoaderDone done, void *user);
+void loader_take_devices(Guard *g, LoadedPolicy *from); /* into the policy in force, whose own go */
 struct Loader *loader_free(struct Loader *l);
+
+/* mounts.c */
+int mounts_start(Guard *g);
 
 /* bus.c */
 int bus_start(Guard *g); /* connect, or retry later */

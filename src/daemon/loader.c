@@ -33,6 +33,7 @@ typedef struct Loader {
         Child child;
         sd_event_source *source, *deadline;
         Buf data;
+        ChildMain main;
         LoaderDone done;
         void *user;
 } Loader;
@@ -316,12 +317,10 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *user) {
         return 0;
 }
 
-static int read_main(int fd, void *user) {
-        _cleanup_(cleanup_loaded_policy_free) LoadedPolicy *l = NULL;
+static int send_loaded(int fd, const LoadedPolicy *l) {
         _cleanup_buf_ Buf b = BUF_INIT;
 
-        (void)user;
-        if (load_now(policy_dirs_default, &l) < 0 || encode(l, &b) < 0)
+        if (encode(l, &b) < 0)
                 return 1;
         for (size_t at = 0; at < b.len;) {
                 ssize_t n = send(fd, b.data + at, MIN_OF(b.len - at, (size_t)CHUNK), MSG_NOSIGNAL);
@@ -335,19 +334,38 @@ static int read_main(int fd, void *user) {
         return 0;
 }
 
-int loader_start(Guard *g, LoaderDone done, void *user) {
+static int read_main(int fd, void *user) {
+        _cleanup_(cleanup_loaded_policy_free) LoadedPolicy *l = NULL;
+
+        (void)user;
+        return load_now(policy_dirs_default, &l) < 0 ? 1 : send_loaded(fd, l);
+}
+
+static int resolve_main(int fd, void *user) {
+        const LoadedPolicy *of = user;
+        LoadedPolicy l = { .report = (char *)"" };
+
+        for (size_t i = 0; i < of->n_devices; i++)
+                if (add_device(&l, of->devices[i].path) < 0)
+                        return 1;
+        return send_loaded(fd, &l);
+}
+
+static int start(Guard *g, ChildMain main, void *of, LoaderDone done, void *user) {
         static const ChildOptions options = { .name = "bailiff-policy",
                                               .keep_capabilities = 1ULL << CAP_DAC_READ_SEARCH };
         Loader *l;
         int r;
 
+        if (g->loader && g->loader->main == resolve_main) /* nobody waits for that */
+                finish(g->loader, -ECANCELED);
         if (g->loader || child_grave_reap(&g->grave) >= CHILD_GRAVE_MAX)
                 return -EBUSY;
         l = calloc(1, sizeof(*l));
         if (!l)
                 return -ENOMEM;
-        *l = (Loader){ .guard = g, .child = CHILD_INIT, .done = done, .user = user };
-        r = child_start(&l->child, &options, read_main, NULL);
+        *l = (Loader){ .guard = g, .child = CHILD_INIT, .main = main, .done = done, .user = user };
+        r = child_start(&l->child, &options, main, of);
         if (r >= 0)
                 r = sd_event_add_io(g->event, &l->source, l->child.fd, EPOLLIN, on_data, l);
         if (r >= 0)
@@ -359,6 +377,15 @@ int loader_start(Guard *g, LoaderDone done, void *user) {
         }
         g->loader = l;
         return 0;
+}
+
+int loader_start(Guard *g, LoaderDone done, void *user) { return start(g, read_main, NULL, done, user); }
+
+int loader_resolve(Guard *g, LoaderDone done, void *user) {
+        /* It goes by itself: never at the cost of who asks for a load. */
+        if (child_grave_reap(&g->grave) > 0)
+                return -EBUSY;
+        return start(g, resolve_main, g->loaded, done, user);
 }
 
 /* ---- the copy for the next boot ---- */
@@ -475,6 +502,22 @@ static void take(Guard *g, LoadedPolicy *l) {
                  g->policy_report && *g->policy_report ? "; warnings:\n" : "",
                  g->policy_report ? g->policy_report : "");
         bus_signal_policy(g, true, g->policy_report ? g->policy_report : "");
+}
+
+void loader_take_devices(Guard *g, LoadedPolicy *from) {
+        LoadedPolicy *l = g->loaded;
+        PolicyDevice *devices = l->devices;
+        size_t n = l->n_devices;
+
+        l->devices = from->devices;
+        l->n_devices = from->n_devices;
+        from->devices = devices;
+        from->n_devices = n;
+        if (g->policy_ok) {
+                free(g->policy_report);
+                g->policy_report = warnings_of(g, l->report);
+        }
+        world_policy_changed(g);
 }
 
 static void refuse(Guard *g, const char *report, const char *serves) {
