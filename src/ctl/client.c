@@ -34,6 +34,7 @@ struct Client {
         bool paged;
         bool watching; /* ActionTaken is matched on this connection */
         bool seen;
+        bool not_ready; /* the last call: BUS_ERROR_NOT_READY */
         usec_t patience;
         usec_t began, waited; /* the last call, and how long it would have waited */
         struct {
@@ -79,6 +80,8 @@ Client *client_free(Client *c) {
 
 const char *client_error(const Client *c) { return c->error.len > 0 ? buf_str(&c->error) : "out of memory"; }
 
+bool client_not_ready(const Client *c) { return c->not_ready; }
+
 static int fail(Client *c, int status, const char *format, ...) _printf_(3, 4);
 static int fail(Client *c, int status, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
@@ -88,6 +91,7 @@ static int fail(Client *c, int status, const char *format, ...) {
         if (vasprintf(&text, format, ap) < 0)
                 text = NULL;
         va_end(ap);
+        c->not_ready = false;
         buf_deinit(&c->error);
         buf_puts(&c->error, text ? text : "out of memory");
         return status;
@@ -181,7 +185,9 @@ static int fail_call(Client *c, const char *method, bool changing, int r, const 
                 return fail_unreachable(c, c->host ? "the connection was closed"
                                                    : "the system bus closed the connection");
         }
-        return fail(c, STATUS_FAILED, "%s", message);
+        (void)fail(c, STATUS_FAILED, "%s", message);
+        c->not_ready = STR_EQ(name, BUS_ERROR_NOT_READY);
+        return STATUS_FAILED;
 }
 
 /* ---- calls ---- */

@@ -33,6 +33,7 @@ Client *client_free(Client *c);
 DEFINE_CLEANUP(Client *, client_free)
 
 const char *client_error(const Client *c);
+bool client_not_ready(const Client *c); /* STATUS_FAILED, and the same may be asked again */
 /* How long a call waits for its answer from now on; 25 s at first. */
 void client_set_patience(Client *c, usec_t timeout);
 

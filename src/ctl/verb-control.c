@@ -13,11 +13,16 @@
 #include "screens.h"
 #include "value.h"
 
+/* One that is read already, and then ours, each 20 s at most. */
+#define RELOAD_PATIENCE (45 * USEC_PER_SEC)
+
 int verb_reload(Ctl *c) {
         _cleanup_free_ char *warnings = NULL;
-        int r = client_change(c->client, &warnings, "Reload", "");
+        int r;
 
-        if (r == STATUS_FAILED)
+        client_set_patience(c->client, RELOAD_PATIENCE);
+        r = client_change(c->client, &warnings, "Reload", "");
+        if (r == STATUS_FAILED && !client_not_ready(c->client))
                 return ctl_fail(r, "policy refused, the one in force stays:\n%s", client_error(c->client));
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);

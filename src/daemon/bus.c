@@ -469,7 +469,8 @@ static void reload_done(Guard *g, void *user, int result, const char *report) {
         if (result >= 0)
                 (void)sd_bus_reply_method_return(m, "s", report ? report : "");
         else {
-                (void)sd_bus_error_set(&e, BUS_ERROR_POLICY_REFUSED, report ? report : strerror(-result));
+                (void)sd_bus_error_set(&e, result == -EBUSY ? BUS_ERROR_NOT_READY : BUS_ERROR_POLICY_REFUSED,
+                                       report ? report : strerror(-result));
                 (void)sd_bus_reply_method_error(m, &e);
                 sd_bus_error_free(&e);
         }
@@ -499,22 +500,23 @@ static int do_resume(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error 
         return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
 }
 
-/* A NAME that may also be a tenant: then each of its containers and slices. */
+/* A NAME that may also be a tenant: then each of its containers and slices is held, or no longer. */
 static int each_target(Guard *g, const char *name, sd_bus_error *e, int (*f)(Guard *, Target *, void *),
                        void *user) {
         Tenant *tenant;
         Target *t;
-        int r = resolve(g, name, e, &t, &tenant);
+        int r = resolve(g, name, e, &t, &tenant), saved;
 
         if (r < 0)
                 return r;
         if (t)
-                return f(g, t, user);
-        for (size_t i = 0; r >= 0 && i < tenant->n_slices; i++)
+                r = f(g, t, user);
+        for (size_t i = 0; !t && r >= 0 && i < tenant->n_slices; i++)
                 r = f(g, tenant->slices[i], user);
-        for (size_t i = 0; r >= 0 && i < tenant->n_members; i++)
+        for (size_t i = 0; !t && r >= 0 && i < tenant->n_members; i++)
                 r = f(g, tenant->members[i], user);
-        return r;
+        saved = control_save_holds(g);
+        return r < 0 ? r : saved;
 }
 
 typedef struct HoldArgs {
@@ -546,7 +548,10 @@ static int do_hold(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e
         return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
 }
 
-static int unhold_one(Guard *g, Target *t, void *user) { return control_unhold(g, t, user); }
+static int unhold_one(Guard *g, Target *t, void *user) {
+        control_unhold(g, t, user);
+        return 0;
+}
 
 static int do_unhold(Guard *g, sd_bus_message *m, const Caller *c, sd_bus_error *e) {
         const char *name;
@@ -770,7 +775,10 @@ static void diff_done(Guard *g, void *user, int result, LoadedPolicy *loaded) {
 
         if (result >= 0)
                 s = dump(render_diff(g, loaded));
-        if (!s || reply_bulk(g, m, s) < 0)
+        if (result == -ECANCELED)
+                (void)sd_bus_reply_method_errorf(m, BUS_ERROR_NOT_READY,
+                                                 "a reload was asked for meanwhile; try again");
+        else if (!s || reply_bulk(g, m, s) < 0)
                 (void)sd_bus_reply_method_errno(m, result < 0 ? result : -ENOMEM, NULL);
         loaded_policy_free(loaded);
         sd_bus_message_unref(m);

@@ -21,8 +21,9 @@
 #include "value.h"
 
 #define UNDO_HOLD (3600 * USEC_PER_SEC)
-#define HOLDS_FILE_MAX (1024 * 1024)
+#define HOLDS_FILE_MAX (64 * 1024 * 1024) /* a hold is some 230 bytes */
 #define REASON_MAX 500
+#define HOLD_KEY_MAX 512 /* of names that are longer nobody comes again */
 
 static int run_dir(const Guard *g) {
         int fd = open(g->config.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -152,38 +153,89 @@ int control_resume(Guard *g, const Caller *c) {
 
 /* ---- holds ---- */
 
-static int save_holds(Guard *g) {
+/* Below a delegation anybody can call himself anything: nobody gets another's hold that way. */
+static int hold_key(const Target *t, char *key, size_t size) {
+        char name[HOLD_KEY_MAX];
+        bool forger = t->cg.rootless || t->trust.delegated;
+        int r, n;
+
+        if (!t->container)
+                n = snprintf(key, size, "%s", t->node->path);
+        else {
+                r = target_key(t, name, sizeof(name));
+                if (r < 0)
+                        return r;
+                n = forger ? snprintf(key, size, "%u/%s", t->cg.uid, name) : snprintf(key, size, "%s", name);
+        }
+        return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static int put_line(Buf *b, const KeptHold *h) {
+        /* No key where there is none, or one that JSON does not take. */
+        json_t *o = json_pack("{s:I, s:s, s:I, s:s, s:I, s:b, s:o*}", "cgroup_id", (json_int_t)h->cgroup_id,
+                              "cgroup", h->cgroup, "until", (json_int_t)h->until, "reason", h->reason, "uid",
+                              (json_int_t)h->uid, "give_back", h->give_back, "key", json_string(h->key));
+        char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+        json_decref(o);
+        if (!line)
+                return -ENOMEM;
+        buf_puts(b, line);
+        buf_putc(b, '\n');
+        free(line);
+        return 0;
+}
+
+/* As it would wait for a target like this one; what is in it stays the target's. */
+static KeptHold hold_of(const Target *t, char *key, size_t size) {
+        const Hold *h = t->hold;
+
+        return (KeptHold){
+                .cgroup_id = t->id,
+                .cgroup = (char *)t->node->path,
+                .key = h && !t->leaving && hold_key(t, key, size) >= 0 ? key : NULL,
+                .until = h ? h->until_realtime : t->operator_until,
+                .reason = h ? h->reason : (char *)"an operator's systemctl set-property",
+                .uid = h ? h->uid : 0,
+                .give_back = h && h->give_back,
+        };
+}
+
+static int write_holds(Guard *g) {
         _cleanup_fd_ int dir = run_dir(g);
         _cleanup_buf_ Buf b = BUF_INIT;
+        char key[HOLD_KEY_MAX];
         size_t i = 0;
         Target *t;
+        int r = 0;
 
         if (dir < 0)
                 return dir;
-        while ((t = map_next(&g->targets, &i))) {
-                const Hold *h = t->hold;
-                json_t *o;
-                char *line;
+        while (r >= 0 && (t = map_next(&g->targets, &i))) {
+                KeptHold h;
 
-                if (t->leaving || (!h && t->operator_until <= guard_realtime()))
+                if (t->leaving || (!t->hold && t->operator_until <= guard_realtime()))
                         continue;
-                o = json_pack("{s:I, s:s, s:I, s:s, s:i, s:b}", "cgroup_id", (json_int_t)t->id, "cgroup",
-                              t->node->path, "until", (json_int_t)(h ? h->until_realtime : t->operator_until),
-                              "reason", h ? h->reason : "an operator's systemctl set-property", "uid",
-                              h ? (int)h->uid : 0, "give_back", h && h->give_back);
-                line = o ? json_dumps(o, JSON_COMPACT) : NULL;
-                json_decref(o);
-                if (!line)
-                        return -ENOMEM;
-                buf_puts(&b, line);
-                buf_putc(&b, '\n');
-                free(line);
+                h = hold_of(t, key, sizeof(key));
+                r = put_line(&b, &h);
         }
-        if (buf_error(&b))
-                return -ENOMEM;
+        for (i = 0; r >= 0 && i < g->kept_holds.n; i++)
+                r = put_line(&b, &g->kept_holds.holds[i]);
+        if (r >= 0)
+                r = buf_error(&b);
+        if (r < 0)
+                return r;
         if (b.len == 0)
                 return unlinkat(dir, "holds", 0) < 0 && errno != ENOENT ? -errno : 0;
         return fd_write_file_atomic(dir, "holds", b.data, b.len, 0644, false);
+}
+
+/* All of them are written each time: so once for all that an act changes. */
+int control_save_holds(Guard *g) {
+        if (!g->holds_changed)
+                return 0;
+        g->holds_changed = false; /* where it fails, too: not in every turn of the loop */
+        return write_holds(g);
 }
 
 static Hold *hold_new(Guard *g, uint64_t until_realtime, const char *reason, bool give_back, uint32_t uid) {
@@ -216,28 +268,27 @@ static void drop_hold(Target *t) {
 int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give_back, const Caller *c) {
         Hold *h = hold_new(g, num_add_sat(guard_realtime(), span), reason, give_back, c ? c->uid : 0);
         char span_text[64];
-        int r;
 
         if (!h)
                 return -ENOMEM;
         drop_hold(t);
         t->hold = h;
-        r = save_holds(g);
+        g->holds_changed = true;
         announce(g, ANNOUNCE_HOLD, t, NULL, c, "%s: held for %s%s%s%s", target_name(t),
                  value_format_usec(span, span_text, sizeof(span_text)), *reason ? ": " : "", reason,
                  give_back ? "; its ceilings are given back" : "");
         enforce_queue(g, t);
-        return r;
+        return 0;
 }
 
 void control_operator_hold(Guard *g, Target *t, usec_t until) {
         usec_t now = guard_now(g);
 
         t->operator_until = num_add_sat(guard_realtime(), until > now ? until - now : 0);
-        (void)save_holds(g);
+        g->holds_changed = true;
 }
 
-int control_unhold(Guard *g, Target *t, const Caller *c) {
+void control_unhold(Guard *g, Target *t, const Caller *c) {
         bool held = t->hold != NULL;
 
         for (size_t i = 0; i < t->recon.n; i++)
@@ -247,59 +298,57 @@ int control_unhold(Guard *g, Target *t, const Caller *c) {
         recon_unhold(&t->recon);
         if (held)
                 announce(g, ANNOUNCE_UNHOLD, t, NULL, c, "%s: no longer held", target_name(t));
+        g->holds_changed = true;
         enforce_queue(g, t);
-        return save_holds(g);
 }
 
 void control_adopt_hold(Guard *g, Target *t) {
-        for (size_t i = 0; i < g->n_saved_holds; i++) {
-                SavedHold *s = &g->saved_holds[i];
+        char key[HOLD_KEY_MAX];
+        bool known = (!t->container || t->found) && hold_key(t, key, sizeof(key)) >= 0;
+        KeptHold h;
 
-                if (s->cgroup_id != t->id || !STR_EQ(s->cgroup, t->node->path) || t->hold)
-                        continue;
-                if (s->until > guard_realtime())
-                        t->hold = hold_new(g, s->until, s->reason, s->give_back, s->uid);
-        }
+        if (t->hold || !kept_holds_take(&g->kept_holds, t->id, t->node->path, known ? key : NULL, &h))
+                return;
+        if (h.until > guard_realtime())
+                t->hold = hold_new(g, h.until, h.reason, h.give_back, h.uid);
+        if (t->hold && h.cgroup_id != t->id)
+                announce(g, ANNOUNCE_HOLD, t, NULL, NULL, "%s: made again, and held as before",
+                         target_name(t));
+        kept_hold_deinit(&h);
+        g->holds_changed = true;
+        enforce_queue(g, t);
 }
 
-void saved_holds_free(Guard *g) {
-        for (size_t i = 0; i < g->n_saved_holds; i++) {
-                free(g->saved_holds[i].cgroup);
-                free(g->saved_holds[i].reason);
-        }
-        free(g->saved_holds);
-        g->saved_holds = NULL;
-        g->n_saved_holds = 0;
+void control_keep_hold(Guard *g, const Target *t) {
+        char key[HOLD_KEY_MAX];
+        KeptHold h;
+
+        if (!t->hold)
+                return;
+        h = hold_of(t, key, sizeof(key));
+        g->holds_changed = true;
+        if (kept_holds_add(&g->kept_holds, &h) >= 0 && (h.key || t->leaving))
+                return;
+        announce(g, ANNOUNCE_UNHOLD, t, NULL, NULL, "%s: gone, and its hold with it", target_name(t));
 }
 
 static int load_line(Guard *g, const char *line) {
-        const char *cgroup, *reason;
         json_int_t id, until, uid;
-        SavedHold *grown;
-        int give_back;
+        KeptHold h = {};
+        int give_back, r = -EINVAL;
         json_t *o;
-        int r = -EINVAL;
 
         o = json_loads(line, 0, NULL);
         if (!o)
                 return r;
-        if (json_unpack(o, "{s:I, s:s, s:I, s:s, s:I, s:b}", "cgroup_id", &id, "cgroup", &cgroup, "until",
-                        &until, "reason", &reason, "uid", &uid, "give_back", &give_back) == 0) {
-                grown = reallocarray(g->saved_holds, g->n_saved_holds + 1, sizeof(*grown));
-                if (grown) {
-                        g->saved_holds = grown;
-                        grown[g->n_saved_holds] = (SavedHold){
-                                .cgroup_id = (uint64_t)id,
-                                .cgroup = strdup(cgroup),
-                                .until = (uint64_t)until,
-                                .reason = strdup(reason),
-                                .uid = (uint32_t)uid,
-                                .give_back = give_back,
-                        };
-                        if (grown[g->n_saved_holds].cgroup && grown[g->n_saved_holds].reason)
-                                g->n_saved_holds++;
-                        r = 0;
-                }
+        if (json_unpack(o, "{s:I, s:s, s:I, s:s, s:I, s:b, s?s}", "cgroup_id", &id, "cgroup", &h.cgroup,
+                        "until", &until, "reason", &h.reason, "uid", &uid, "give_back", &give_back, "key",
+                        &h.key) == 0) {
+                h.cgroup_id = (uint64_t)id;
+                h.until = (uint64_t)until;
+                h.uid = (uint32_t)uid;
+                h.give_back = give_back;
+                r = kept_holds_add(&g->kept_holds, &h);
         }
         json_decref(o);
         return r;
@@ -328,7 +377,6 @@ int control_load(Guard *g) {
 }
 
 void control_beat(Guard *g, usec_t now) {
-        bool changed = false;
         size_t i = 0;
         Target *t;
 
@@ -339,10 +387,10 @@ void control_beat(Guard *g, usec_t now) {
                         drop_hold(t);
                         announce(g, ANNOUNCE_UNHOLD, t, NULL, NULL, "%s: its hold has ended", target_name(t));
                         enforce_queue(g, t);
-                        changed = true;
+                        g->holds_changed = true;
                 }
-        if (changed)
-                (void)save_holds(g);
+        g->holds_changed |= kept_holds_expire(&g->kept_holds, guard_realtime());
+        (void)control_save_holds(g);
 }
 
 /* ---- undo, release ---- */
@@ -351,6 +399,7 @@ int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, 
         const Event *e = event_find(g, event_id);
         bool lease;
         Target *t;
+        int r;
 
         if (!e) {
                 *ret_error = "no such event is kept";
@@ -378,7 +427,8 @@ int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, 
         if (lease)
                 (void)leasing_release(g, t, _LEVER_INVALID, true);
         /* Of a lease, ceilings are no part: they stay. */
-        return control_hold(g, t, UNDO_HOLD, "undo", !lease, c);
+        r = control_hold(g, t, UNDO_HOLD, "undo", !lease, c);
+        return r < 0 ? r : control_save_holds(g);
 }
 
 int control_release(Guard *g, Target *t, const Caller *c) {

@@ -273,15 +273,25 @@ static bool finished(Guard *g, Target *t) {
 
 /* ---- systemd ---- */
 
-static void answered(Guard *g, Target *t) {
-        if (t->busy != TARGET_ASKING || t->n_outstanding == 0 || --t->n_outstanding > 0)
+/* What ask() waits for. Others ask for names, too: their answer is none of PID 1's. */
+typedef enum Answer {
+        ANSWER_PROPERTIES = 1 << 0,
+        ANSWER_NAMES = 1 << 1,
+        ANSWER_ASKED = 1 << 2, /* all questions are out */
+} Answer;
+
+static void answered(Guard *g, Target *t, Answer what) {
+        if (t->busy != TARGET_ASKING || !(t->awaited & what))
+                return;
+        t->awaited &= ~(unsigned)what;
+        if (t->awaited)
                 return;
         t->busy = TARGET_IDLE;
         t->evidence = true;
         enforce_queue(g, t);
 }
 
-void enforce_answered(Guard *g, Target *t) { answered(g, t); }
+void enforce_answered(Guard *g, Target *t) { answered(g, t, ANSWER_NAMES); }
 
 static void got_limits(void *user, uint64_t cookie, int result, const LimitSet *properties,
                        const char *control_group) {
@@ -294,7 +304,7 @@ static void got_limits(void *user, uint64_t cookie, int result, const LimitSet *
                              limit_set_copy(&t->properties, properties) >= 0;
         if (result == MANAGER_GONE)
                 t->unit_state = TARGET_UNIT_UNKNOWN;
-        answered(g, t);
+        answered(g, t, ANSWER_PROPERTIES);
 }
 
 static void got_unit(void *user, uint64_t cookie, int result, const UnitInfo *u) {
@@ -321,7 +331,7 @@ static void got_unit(void *user, uint64_t cookie, int result, const UnitInfo *u)
                                 return;
                 }
         }
-        answered(g, t);
+        answered(g, t, ANSWER_PROPERTIES);
 }
 
 /* Fresh evidence for a decision: the unit's properties, and the engine's state file. */
@@ -329,22 +339,22 @@ static void ask(Guard *g, Target *t, usec_t now) {
         int r = 0;
 
         t->busy = TARGET_ASKING;
-        t->n_outstanding = 1; /* ours, until all questions are out */
+        t->awaited = ANSWER_ASKED;
         t->have_properties = false;
         if (manager_is_connected(g->manager) && t->unit_state != TARGET_UNIT_NONE) {
-                t->n_outstanding++;
+                t->awaited |= ANSWER_PROPERTIES;
                 if (t->unit_state == TARGET_UNIT_KNOWN)
                         r = manager_get_limits(g->manager, &t->unit, got_limits, g, t->id);
                 else
                         r = manager_get_unit(g->manager, t->node->path, got_unit, g, t->id);
                 if (r < 0)
-                        answered(g, t);
+                        answered(g, t, ANSWER_PROPERTIES);
         }
         if (t->container && t->engine != ENGINE_UNIT && !t->leaving) {
-                t->n_outstanding++;
+                t->awaited |= ANSWER_NAMES;
                 world_ask_names(g, t, now);
         }
-        answered(g, t);
+        answered(g, t, ANSWER_ASKED);
 }
 
 /* Has nobody written what the call rewrites since the plan was made from `actual`? */
@@ -542,6 +552,7 @@ void enforce_work(Guard *g, usec_t now) {
                 batch[i]->queued = false;
         for (i = 0; i < n; i++)
                 step(g, batch[i], now); /* forgets nobody but its own target */
+        (void)control_save_holds(g); /* an operator's that were just found */
         if (g->n_queue > 0 || g->shares_due)
                 (void)sd_event_source_set_enabled(g->work, SD_EVENT_ONESHOT);
 }

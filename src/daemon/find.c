@@ -1,8 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* NAME as people say it: a tenant, a container's name, an engine's id or its beginning, a slice, a cgroup path. */
+/*
+ * NAME as people say it: a tenant, a container's name, an engine's id or its beginning, a slice, a cgroup path.
+ * And what a container is known by when it is made again.
+ */
+
+#include <stdio.h>
 
 #include "guard.h"
+
+int target_key(const Target *t, char *key, size_t size) {
+        const char *name = t->info && t->info->name ? t->info->name : NULL;
+        int n;
+
+        /* Without a name that outlives it (an id is new each time) nobody comes again. */
+        if (!name && t->engine == ENGINE_UNIT)
+                name = t->cg.id;
+        if (!name)
+                return -ENOENT;
+        n = snprintf(key, size, "%s/%s", t->tenant ? t->tenant->name : "unassigned", name);
+        return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
 
 static bool match_name(const Target *t, const char *name) {
         size_t n = strlen(name);

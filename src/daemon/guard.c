@@ -439,6 +439,11 @@ int guard_new(const GuardConfig *config, Guard **ret) {
         if (r < 0)
                 return r;
         (void)control_load(g);
+        r = mounts_start(g);
+        if (r < 0)
+                announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
+                         "mounts cannot be watched (%s): IO limits of what is mounted later need a reload",
+                         strerror(-r));
         r = loader_boot(g);
         if (r < 0)
                 return r;
@@ -484,7 +489,7 @@ Guard *guard_free(Guard *g) {
         tree_free(g->tree);
         ledger_free(g->ledger);
         loaded_policy_free(g->loaded);
-        saved_holds_free(g);
+        kept_holds_deinit(&g->kept_holds);
         for (i = 0; i < g->n_events; i++)
                 event_deinit(&g->events[(g->events_head + i) % EVENTS_MAX]);
         free(g->events);
@@ -503,6 +508,8 @@ Guard *guard_free(Guard *g) {
         sd_event_source_disable_unref(g->writer_source);
         sd_event_source_disable_unref(g->names_source);
         sd_event_source_disable_unref(g->pause_source);
+        sd_event_source_disable_unref(g->mounts_source);
+        sd_event_source_disable_unref(g->mounts_timer);
         fd_close(g->pause_watch);
         fd_close(g->lock);
         journal_free(g->journal);

@@ -10,7 +10,7 @@
  *   tenant.c    tenants, and how their sum is held
  *   find.c      NAME → target or tenant
  *   enforce.c   one target: read, decide (core/reconcile), write, tell systemd
- *   loader.c    policy from disk, read and resolved in a child process
+ *   loader.c    policy from disk, read and resolved in a child process; mounts.c  anew when mounts change
  *   measure.c   looks at cgroups, accounts what they use; ledgers.c, triggers.c (measure.h)
  *   judging.c   who suffers, who is to blame, what is done about it; bystander.c, leasing.c, incidents.c (judging.h)
  *   listening.c what the kernel says of processes; deaths.c, arrears.c, processes.c, links.c (listening.h)
@@ -28,6 +28,7 @@
 #include "cgfile.h"
 #include "cgpath.h"
 #include "child.h"
+#include "holds.h"
 #include "hostfacts.h"
 #include "journal.h"
 #include "ledger.h"
@@ -144,7 +145,7 @@ struct Target {
         UnitState unit_state;
         UnitInfo unit;
         TargetBusy busy;
-        unsigned n_outstanding; /* answers awaited while ASKING */
+        unsigned awaited; /* while ASKING: bits of Answer (enforce.c) */
         bool dirty; /* step again as soon as idle */
         bool queued;
         usec_t next; /* step at this time */
@@ -225,13 +226,6 @@ typedef struct Event {
 /* After a start nobody's use is known yet: for so long shares stay what an earlier run gave. */
 #define GUARD_SHARES_USEC (5 * USEC_PER_SEC)
 
-typedef struct SavedHold { /* of an earlier run, until its cgroup appears */
-        uint64_t cgroup_id, until;
-        char *cgroup, *reason;
-        uint32_t uid;
-        bool give_back;
-} SavedHold;
-
 struct Guard {
         GuardConfig config;
         sd_event *event;
@@ -257,6 +251,9 @@ struct Guard {
         char *policy_report; /* why not, or warnings */
         uint64_t policy_loaded_realtime;
         struct Loader *loader;
+        struct Reload *reloads; /* wait for the next load */
+        sd_event_source *mounts_source, *mounts_timer;
+        usec_t mounts_after; /* no look at the policy's devices before that */
         Child saver; /* writes the last good policy */
         ChildGrave grave;
 
@@ -267,8 +264,8 @@ struct Guard {
         size_t n_queue, queue_alloc;
         bool shares_due; /* a tenant's sum is to be divided anew in the next turn */
 
-        SavedHold *saved_holds;
-        size_t n_saved_holds;
+        KeptHolds kept_holds; /* until their targets appear */
+        bool holds_changed; /* since they were saved */
 
         Event *events; /* ring */
         size_t events_head, n_events, judged_bytes;
@@ -343,6 +340,8 @@ bool world_device_writeback(void *user, dev_t dev);
 /* Whose it is under g->loaded as it is now, with which settings and Container…= (of a slice neither); changes nothing. */
 int world_preview(Guard *g, Target *t, WhoResult *ret_who, Settings *ret_settings, LimitSet *ret);
 const char *target_name(const Target *t); /* for people: name, else id, else path */
+/* "TENANT/NAME", what is still so when a container was made again; -ENOENT: it has no such name, -ENAMETOOLONG. */
+int target_key(const Target *t, char *key, size_t size);
 
 /* enforce.c */
 void enforce_queue(Guard *g, Target *t); /* step soon */
@@ -429,10 +428,13 @@ int control_resume(Guard *g, const Caller *c);
 int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give_back, const Caller *c);
 /* `systemctl set-property` by root was taken for a hold until then (monotonic): a restart must not forget it. */
 void control_operator_hold(Guard *g, Target *t, usec_t until);
-int control_unhold(Guard *g, Target *t, const Caller *c);
-void control_adopt_hold(Guard *g, Target *t); /* a hold saved for this cgroup */
+void control_unhold(Guard *g, Target *t, const Caller *c);
+/* After one or more of these: an operator is only told "done" of what a restart will not forget. */
+int control_save_holds(Guard *g);
+/* One that waits for this cgroup, or for a container of its tenant and name: when it appears, and when it has a name. */
+void control_adopt_hold(Guard *g, Target *t);
+void control_keep_hold(Guard *g, const Target *t); /* it goes; its hold waits for who comes again */
 void control_beat(Guard *g, usec_t now);
-void saved_holds_free(Guard *g);
 int control_undo(Guard *g, uint64_t event_id, const Caller *c, char **ret_text, const char **ret_error);
 /* Verbs of operators that hold back, let go, kill (bus.h): *ret_text says what was done; negative errno with *ret_error. */
 int control_throttle(Guard *g, Target *t, Tenant *tenant, const char *values, usec_t span, const Caller *c,
@@ -448,13 +450,21 @@ int control_kill(Guard *g, Target *t, Tenant *tenant, const Caller *c, char **re
 int control_release(Guard *g, Target *t, const Caller *c);
 
 /* loader.c */
-/* For the candidate: done() gets the loaded policy (owned by the callee) or NULL with errno. */
+/* For the candidate: done() gets the loaded policy (owned by the callee) or NULL with errno, -ECANCELED where
+ * a reload took its place. -EBUSY: another load is under way, or too many earlier ones hang. */
 typedef void (*LoaderDone)(Guard *g, void *user, int result, LoadedPolicy *loaded);
 int loader_start(Guard *g, LoaderDone done, void *user);
 int loader_boot(Guard *g); /* synchronous, with fallback to last good and to the built-in nothing */
+/* done() is always called, once; -EBUSY: it could not be read, and nothing was decided about it. */
 void loader_reload(Guard *g, void (*done)(Guard *g, void *user, int result, const char *report), void *user,
                    const Caller *c);
+/* Looks up the devices of the policy in force anew; of what done() gets only these count. -EBUSY also while an earlier reader hangs. */
+int loader_resolve(Guard *g, LoaderDone done, void *user);
+void loader_take_devices(Guard *g, LoadedPolicy *from); /* into the policy in force, whose own go */
 struct Loader *loader_free(struct Loader *l);
+
+/* mounts.c */
+int mounts_start(Guard *g);
 
 /* bus.c */
 int bus_start(Guard *g); /* connect, or retry later */

@@ -56,19 +56,6 @@ bool judging_disturbs(const Target *t) {
         return false;
 }
 
-static int record_key(const Target *t, char *key, size_t size) {
-        const char *name = t->info && t->info->name ? t->info->name : NULL;
-        int n;
-
-        /* Without a name that outlives it (an id is new each time) nobody comes again. */
-        if (!name && t->engine == ENGINE_UNIT)
-                name = t->cg.id;
-        if (!name)
-                return -ENOENT;
-        n = snprintf(key, size, "%s/%s", t->tenant ? t->tenant->name : "unassigned", name);
-        return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
-}
-
 static void record_drop(Judging *j, Record *r) {
         (void)map_remove_str(&j->records, r->key);
         free(r->key);
@@ -80,7 +67,7 @@ static void record_keep(Guard *g, Target *t) {
         char key[512];
         Record *r;
 
-        if (record_key(t, key, sizeof(key)) < 0)
+        if (target_key(t, key, sizeof(key)) < 0)
                 return;
         r = map_get_str(&j->records, key);
         if (!r) {
@@ -102,7 +89,7 @@ void judging_changed(Guard *g, Target *t) {
         Judged *judged;
         Record *r;
 
-        if (!j || !t->container || !t->found || t->judged || record_key(t, key, sizeof(key)) < 0)
+        if (!j || !t->container || !t->found || t->judged || target_key(t, key, sizeof(key)) < 0)
                 return;
         r = map_get_str(&j->records, key);
         if (!r)

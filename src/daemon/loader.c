@@ -8,6 +8,10 @@
  * both through a socket; the loop only parses memory. At boot there is nothing to
  * stall yet and the same code runs in place.
  *
+ * One load at a time. A reload goes before what only asks: it ends a diff that is
+ * under way. One that comes while another reads waits for a load of its own, which
+ * serves all that came meanwhile: the files may be others by now.
+ *
  * A load that has an error changes nothing. At boot the last good copy serves
  * instead, loudly; without one the guard observes with an empty policy, which
  * holds nothing and so breaks nothing.
@@ -29,6 +33,7 @@ typedef struct Loader {
         Child child;
         sd_event_source *source, *deadline;
         Buf data;
+        ChildMain main;
         LoaderDone done;
         void *user;
 } Loader;
@@ -267,6 +272,8 @@ struct Loader *loader_free(Loader *l) {
         return NULL;
 }
 
+static void begin_reload(Guard *g);
+
 static void finish(Loader *l, int result) {
         Guard *g = l->guard;
         LoaderDone done = l->done;
@@ -277,6 +284,8 @@ static void finish(Loader *l, int result) {
                 result = decode(&l->data, &loaded);
         g->loader = loader_free(l);
         done(g, user, result, loaded);
+        if (g->reloads)
+                begin_reload(g);
 }
 
 static int on_data(sd_event_source *s, int fd, uint32_t revents, void *user) {
@@ -308,12 +317,10 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *user) {
         return 0;
 }
 
-static int read_main(int fd, void *user) {
-        _cleanup_(cleanup_loaded_policy_free) LoadedPolicy *l = NULL;
+static int send_loaded(int fd, const LoadedPolicy *l) {
         _cleanup_buf_ Buf b = BUF_INIT;
 
-        (void)user;
-        if (load_now(policy_dirs_default, &l) < 0 || encode(l, &b) < 0)
+        if (encode(l, &b) < 0)
                 return 1;
         for (size_t at = 0; at < b.len;) {
                 ssize_t n = send(fd, b.data + at, MIN_OF(b.len - at, (size_t)CHUNK), MSG_NOSIGNAL);
@@ -327,19 +334,38 @@ static int read_main(int fd, void *user) {
         return 0;
 }
 
-int loader_start(Guard *g, LoaderDone done, void *user) {
+static int read_main(int fd, void *user) {
+        _cleanup_(cleanup_loaded_policy_free) LoadedPolicy *l = NULL;
+
+        (void)user;
+        return load_now(policy_dirs_default, &l) < 0 ? 1 : send_loaded(fd, l);
+}
+
+static int resolve_main(int fd, void *user) {
+        const LoadedPolicy *of = user;
+        LoadedPolicy l = { .report = (char *)"" };
+
+        for (size_t i = 0; i < of->n_devices; i++)
+                if (add_device(&l, of->devices[i].path) < 0)
+                        return 1;
+        return send_loaded(fd, &l);
+}
+
+static int start(Guard *g, ChildMain main, void *of, LoaderDone done, void *user) {
         static const ChildOptions options = { .name = "bailiff-policy",
                                               .keep_capabilities = 1ULL << CAP_DAC_READ_SEARCH };
         Loader *l;
         int r;
 
+        if (g->loader && g->loader->main == resolve_main) /* nobody waits for that */
+                finish(g->loader, -ECANCELED);
         if (g->loader || child_grave_reap(&g->grave) >= CHILD_GRAVE_MAX)
                 return -EBUSY;
         l = calloc(1, sizeof(*l));
         if (!l)
                 return -ENOMEM;
-        *l = (Loader){ .guard = g, .child = CHILD_INIT, .done = done, .user = user };
-        r = child_start(&l->child, &options, read_main, NULL);
+        *l = (Loader){ .guard = g, .child = CHILD_INIT, .main = main, .done = done, .user = user };
+        r = child_start(&l->child, &options, main, of);
         if (r >= 0)
                 r = sd_event_add_io(g->event, &l->source, l->child.fd, EPOLLIN, on_data, l);
         if (r >= 0)
@@ -351,6 +377,15 @@ int loader_start(Guard *g, LoaderDone done, void *user) {
         }
         g->loader = l;
         return 0;
+}
+
+int loader_start(Guard *g, LoaderDone done, void *user) { return start(g, read_main, NULL, done, user); }
+
+int loader_resolve(Guard *g, LoaderDone done, void *user) {
+        /* It goes by itself: never at the cost of who asks for a load. */
+        if (child_grave_reap(&g->grave) > 0)
+                return -EBUSY;
+        return start(g, resolve_main, g->loaded, done, user);
 }
 
 /* ---- the copy for the next boot ---- */
@@ -378,53 +413,61 @@ static void save_last_good(Guard *g) {
 
 /* ---- taking a load into force ---- */
 
-/* A path that leads to no disk takes its limit along: said, or nobody would know. */
-static void warn_of_device(const LoadedPolicy *l, const LimitExpr *e, Diags *diags) {
-        const char *key = limit_info(e->limit)->key, *prefix = e->container ? "Container" : "";
+/* What is to be said of a path that leads to no disk, or to several: its limit goes along, or nobody would know. */
+static void say_device(Buf *b, const PolicyDevice *d) {
+        if (d->result == BLOCK_NONE)
+                buf_printf(b, "%s is on no block device: the limit cannot bite", d->path);
+        else if (d->result == BLOCK_MANY)
+                buf_printf(b, "%s lies on several disks: %s as a whole is limited", d->path,
+                           d->dev ? d->name : "none of them");
+        else if (d->result == BLOCK_GONE)
+                buf_printf(b, "%s does not exist: the limit is left out", d->path);
+        else
+                buf_printf(b, "%s cannot be resolved to a disk: %s", d->path, strerror(-d->result));
+}
+
+/* section: as in its header, without brackets. */
+static void warn_of_device(const LoadedPolicy *l, const char *section, const LimitExpr *e, Diags *diags) {
         const char *file = e->ref.file < l->policy->n_files ? l->policy->files[e->ref.file] : NULL;
 
         for (size_t i = 0; e->device && i < l->n_devices; i++) {
-                const PolicyDevice *d = &l->devices[i];
+                _cleanup_buf_ Buf why = BUF_INIT;
 
-                if (!STR_EQ(d->path, e->device) || d->result == 0)
+                if (!STR_EQ(l->devices[i].path, e->device) || l->devices[i].result == 0)
                         continue;
-                if (d->result == BLOCK_NONE)
-                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s is on no block device: the limit cannot bite", prefix, key,
-                                  e->device);
-                else if (d->result == BLOCK_MANY)
-                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s lies on several disks: %s as a whole is limited", prefix, key,
-                                  e->device, d->dev ? d->name : "none of them");
-                else if (d->result == BLOCK_GONE)
-                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s does not exist: the limit is left out", prefix, key, e->device);
-                else
-                        diags_add(diags, DIAG_WARNING, file, e->ref.line,
-                                  "%s%s: %s cannot be resolved to a disk: %s", prefix, key, e->device,
-                                  strerror(-d->result));
+                say_device(&why, &l->devices[i]);
+                diags_add(diags, DIAG_WARNING, file, e->ref.line, "[%s] %s%s: %s", section,
+                          e->container ? "Container" : "", limit_info(e->limit)->key, buf_str(&why));
         }
 }
 
-static void warn_of_devices(const LoadedPolicy *l, const PolicySection *s, Diags *diags) {
+static void warn_of_devices(const LoadedPolicy *l, const char *type, const char *name, const PolicySection *s,
+                            Diags *diags) {
+        _cleanup_buf_ Buf section = BUF_INIT;
+
+        buf_printf(&section, "%s%s%s", type, name ? " " : "", name ? name : "");
         for (size_t i = 0; i < s->n_limits; i++)
-                warn_of_device(l, &s->limits[i], diags);
+                warn_of_device(l, buf_str(&section), &s->limits[i], diags);
         for (size_t i = 0; i < s->n_container_limits; i++)
-                warn_of_device(l, &s->container_limits[i], diags);
+                warn_of_device(l, buf_str(&section), &s->container_limits[i], diags);
 }
 
 static void warn_of_all_devices(const LoadedPolicy *l, Diags *diags) {
         const Policy *p = l->policy;
 
-        warn_of_devices(l, &p->defaults, diags);
+        warn_of_devices(l, "Defaults", NULL, &p->defaults, diags);
         for (size_t i = 0; i < p->n_plans; i++)
-                warn_of_devices(l, &p->plans[i].section, diags);
+                warn_of_devices(l, "Plan", p->plans[i].name, &p->plans[i].section, diags);
         for (size_t i = 0; i < p->n_templates; i++)
-                warn_of_devices(l, &p->templates[i].section, diags);
+                warn_of_devices(l, "Template", p->templates[i].name, &p->templates[i].section, diags);
         for (size_t i = 0; i < p->n_tenants; i++)
-                warn_of_devices(l, &p->tenants[i].section, diags);
-        for (size_t i = 0; i < p->n_containers; i++)
-                warn_of_devices(l, &p->containers[i].section, diags);
+                warn_of_devices(l, "Tenant", p->tenants[i].name, &p->tenants[i].section, diags);
+        for (size_t i = 0; i < p->n_containers; i++) {
+                _cleanup_buf_ Buf name = BUF_INIT;
+
+                buf_printf(&name, "%s/%s", p->containers[i].tenant, p->containers[i].name);
+                warn_of_devices(l, "Container", buf_str(&name), &p->containers[i].section, diags);
+        }
 }
 
 static char *warnings_of(Guard *g, const char *report) {
@@ -461,6 +504,22 @@ static void take(Guard *g, LoadedPolicy *l) {
         bus_signal_policy(g, true, g->policy_report ? g->policy_report : "");
 }
 
+void loader_take_devices(Guard *g, LoadedPolicy *from) {
+        LoadedPolicy *l = g->loaded;
+        PolicyDevice *devices = l->devices;
+        size_t n = l->n_devices;
+
+        l->devices = from->devices;
+        l->n_devices = from->n_devices;
+        from->devices = devices;
+        from->n_devices = n;
+        if (g->policy_ok) {
+                free(g->policy_report);
+                g->policy_report = warnings_of(g, l->report);
+        }
+        world_policy_changed(g);
+}
+
 static void refuse(Guard *g, const char *report, const char *serves) {
         g->policy_ok = false;
         free(g->policy_report);
@@ -469,47 +528,65 @@ static void refuse(Guard *g, const char *report, const char *serves) {
         bus_signal_policy(g, false, report);
 }
 
-typedef struct Reload {
+typedef struct Reload { /* who waits for one */
+        struct Reload *next;
         void (*done)(Guard *g, void *user, int result, const char *report);
         void *user;
 } Reload;
 
-static void reloaded(Guard *g, void *user, int result, LoadedPolicy *loaded) {
-        Reload *r = user;
+static void answer_all(Guard *g, Reload *waiting, int result, const char *report) {
+        Reload *next;
 
+        for (; waiting; waiting = next) {
+                next = waiting->next;
+                waiting->done(g, waiting->user, result, report);
+                free(waiting);
+        }
+}
+
+static void reloaded(Guard *g, void *user, int result, LoadedPolicy *loaded) {
         if (result < 0 || loaded->refused) {
                 const char *why = result == -ETIMEDOUT ? "reading the policy took longer than 20 s"
                                   : result < 0         ? strerror(-result)
                                                        : loaded->report;
 
                 refuse(g, why, "the policy in force stays");
-                if (r->done)
-                        r->done(g, r->user, result < 0 ? result : -EINVAL, g->policy_report);
                 loaded_policy_free(loaded);
-        } else {
+                result = result < 0 ? result : -EINVAL;
+        } else
                 take(g, loaded);
-                if (r->done)
-                        r->done(g, r->user, 0, g->policy_report);
-        }
+        answer_all(g, user, result, g->policy_report);
         guard_update_status(g);
-        free(r);
+}
+
+static void begin_reload(Guard *g) {
+        Reload *waiting = steal_ptr(g->reloads);
+        const char *why;
+        int r = loader_start(g, reloaded, waiting);
+
+        if (r >= 0)
+                return;
+        why = r == -EBUSY ? "too many earlier readers of it hang; try again" : strerror(-r);
+        /* SIGHUP has nobody who would hear it. */
+        announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL, "the policy could not be read anew: %s", why);
+        answer_all(g, waiting, r, why);
 }
 
 void loader_reload(Guard *g, void (*done)(Guard *g, void *user, int result, const char *report), void *user,
                    const Caller *c) {
         Reload *r = calloc(1, sizeof(*r));
-        int k = -ENOMEM;
 
         (void)c;
-        if (r) {
-                *r = (Reload){ done, user };
-                k = loader_start(g, reloaded, r);
+        if (!r) {
+                done(g, user, -ENOMEM, strerror(ENOMEM));
+                return;
         }
-        if (k < 0) {
-                free(r);
-                if (done)
-                        done(g, user, k, k == -EBUSY ? "a reload is under way" : strerror(-k));
-        }
+        *r = (Reload){ steal_ptr(g->reloads), done, user };
+        g->reloads = r;
+        if (!g->loader)
+                begin_reload(g);
+        else if (g->loader->done != reloaded)
+                finish(g->loader, -ECANCELED);
 }
 
 int loader_boot(Guard *g) {

@@ -66,6 +66,7 @@ Target *target_free(Target *t) {
 }
 
 void world_forget(Guard *g, Target *t) {
+        control_keep_hold(g, t);
         tenant_leave(t);
         manager_cancel(g->manager, t->id);
         names_cancel(g->names, t->id);
@@ -345,6 +346,7 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
                          t->names_pending ? "; its name is not readable, the strictest candidate holds: "
                                           : "",
                          t->names_pending && t->info && t->info->problem ? t->info->problem : "");
+                control_adopt_hold(g, t);
         }
         enforce_answered(g, t);
 }

@@ -70,10 +70,9 @@ static int processes(Fake *f, sd_bus_message *m, const char *how) {
         static const struct {
                 const char *how, *error;
         } errors[] = {
-                { "refused", SD_BUS_ERROR_ACCESS_DENIED },
-                { "absent", SD_BUS_ERROR_SERVICE_UNKNOWN },
-                { "silent", SD_BUS_ERROR_NO_REPLY },
-                { "unknown", SD_BUS_ERROR_INVALID_ARGS },
+                { "refused", SD_BUS_ERROR_ACCESS_DENIED }, { "absent", SD_BUS_ERROR_SERVICE_UNKNOWN },
+                { "silent", SD_BUS_ERROR_NO_REPLY },       { "unknown", SD_BUS_ERROR_INVALID_ARGS },
+                { "busy", BUS_ERROR_NOT_READY },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
@@ -244,6 +243,7 @@ static void test_errors(void **state) {
                 { "absent", STATUS_UNREACHABLE, "it is not running" },
                 { "silent", STATUS_UNREACHABLE, "it went away before it answered" },
                 { "unknown", STATUS_FAILED, "no container has that name" },
+                { "busy", STATUS_FAILED, "no container has that name" },
                 { "garbage", STATUS_FAILED, "the answer to GetProcesses cannot be read" },
                 { "gone", STATUS_UNREACHABLE, "it went away before it answered" },
         };
@@ -262,6 +262,7 @@ static void test_errors(void **state) {
                         print_message("%s: %s\n", rows[i].how, client_error(b.client));
                         assert_int_equal(r, rows[i].status);
                         assert_null(o);
+                        assert_int_equal(client_not_ready(b.client), STR_EQ(rows[i].how, "busy"));
                         assert_non_null(strstr(client_error(b.client), rows[i].part));
                         assert_false(client_answered(b.client, &r, &o));
                         bus_close(&b);

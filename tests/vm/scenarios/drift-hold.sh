@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154,SC2016,SC2086
 # An operator's act is respected for a while. `systemctl set-property` by root on a slice or a plain
 # service is an implicit hold for OperatorHoldSec, then policy holds again, also for systemd. `bailiffctl
-# hold` and `unhold` do the same by name; a hold outlives a restart of the guard and ends by itself.
+# hold` and `unhold` do the same by name; a hold outlives a restart of the guard, follows what is made again by
+# the same name, and ends by itself.
 # `undo EVENT` gives the limit back and holds the target.
 #
 #   tenant.slice
@@ -9,7 +10,7 @@
 #       ├── web.service     64 MB, 50 tasks by policy
 #       └── job.scope       the same
 #
-# timeout: 150
+# timeout: 180
 
 MB=$((1 << 20))
 slice=tenant.slice/tenant-a.slice
@@ -108,6 +109,41 @@ ctl unhold web.service
 wait_for 5 "holds $web memory.max $((64 * MB))" "until unhold"
 systemctl restart bailiffd.service
 wait_for 20 "[ \"\$(about web.service '.hold == null')\" = true ]" "which a restarted guard knows, too"
+
+# ---- a hold follows a container that is made again
+
+again() {  # a new web.service; the old one has gone
+	service web tenant-a.slice sleep 1000
+}
+stop_web() {
+	systemctl stop web.service
+	until_true 20 "! cg_exists $web" || not_ok "web.service has stopped"
+}
+ctl hold web.service --for 10m --reason 'an update'
+before=$(about web.service .hold.until)
+stop_web
+again
+wait_for 20 "[ \"\$(about web.service '.hold | \"\\(.reason) \\(.until)\"')\" = \"an update $before\" ]" \
+	"web.service is made again: it is on hold, until the same time"
+is "$(events '.kind == "hold" and .cgroup == "/'$web'" and (.text | test("made again"))')" 1 "an event says so"
+echo max >"$CGROOT/$web/memory.max"
+nap 3
+is "$(cg "$web" memory.max)" max "its limits are left alone"
+stop_web
+systemctl restart bailiffd.service
+again
+wait_for 20 "[ \"\$(about web.service .hold.until)\" = $before ]" "also when the guard was restarted between the two"
+ctl unhold web.service
+wait_for 20 "holds $web memory.max $((64 * MB))" "unhold: policy holds"
+stop_web
+again
+wait_for 20 "holds $web memory.max $((64 * MB))" "and for the next one, too"
+is "$(about web.service '.hold == null')" true "which is not on hold"
+ctl hold web.service --for 5s
+stop_web
+nap 6
+again
+wait_for 20 "holds $web memory.max $((64 * MB))" "a hold that ended while it was gone is none"
 
 # ---- undo
 

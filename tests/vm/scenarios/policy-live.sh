@@ -1,10 +1,11 @@
 # shellcheck shell=bash disable=SC2016
 # 180 compose projects, one tenant each by template; policy reloaded again and again meanwhile; then
-# a policy that drops everything: all is given back. diff names what would change, and the danger.
+# a policy that drops everything: all is given back. diff names what would change, and the danger; it never
+# keeps a reload from being taken.
 #
 #   docker/<64 hex>  × 180      as the cgroupfs driver makes them, with state files of their own
 #
-# timeout: 360
+# timeout: 420
 
 # Containers as Docker's cgroupfs driver leaves them, without a Docker: 180 real ones take minutes here.
 ROOT=/var/lib/docker/containers
@@ -112,6 +113,31 @@ is "$(changes "$row")" "${wanted//MODE/ceilings}" "and what Mode=ceilings will c
 ctl reload
 wait_for 60 held "so it does"
 
+# ---- diffs and reloads at once
+
+# Diffs without a pause, reloads at once, and by signal: each reload is taken.
+sed -i 's/ContainerMemoryMax=16M/ContainerMemoryMax=64M/' /etc/bailiff/policy.d/50-test.ini
+touch /run/diffs
+diffs=()
+for n in 1 2; do
+	(while [ -e /run/diffs ]; do bailiffctl policy diff --json >/dev/null 2>>/run/diffs-failed || :; done) &
+	diffs+=($!)
+done
+( for n in {1..4}; do
+	bailiffctl reload >/dev/null &
+	first=$!
+	bailiffctl reload >/dev/null || echo "second of $n: $?"
+	wait $first || echo "first of $n: $?"
+done ) >/run/reloads 2>&1
+is "$(</run/reloads)" "" "eight reloads, two at a time, while others ask for diffs: all are taken"
+sed -i 's/ContainerTasksMax=45/ContainerTasksMax=46/' /etc/bailiff/policy.d/50-test.ini
+kill -HUP "$(guard_pid)"
+wait_for 30 "[ \$(cg docker/$ID pids.max) = 46 ]" "one by SIGHUP, too"
+rm /run/diffs
+wait "${diffs[@]}"
+unlike "$(</run/diffs-failed)" refused "a diff that made way is told to ask again"
+diag "$(sort /run/diffs-failed | uniq -c)"
+
 policy_set <<<$'[Host]\nMode=ceilings'
 ctl reload
 free() {
@@ -123,4 +149,18 @@ free() {
 	[ $n = 180 ]
 }
 wait_for 60 free "the policy dropped: all 180 have back what they had"
+
+# A hold on as many is one act, and all of it outlives the guard.
+start=$EPOCHREALTIME
+ctl hold tenant:unassigned --for 1h --reason 'all of them'
+is "$CTL_STATUS" 0 "hold tenant:unassigned"
+diag "after $(elapsed "$start") s"
+num "$(grep -c . /run/bailiff/holds)" '>=' 180 "each of them is on file"
+systemctl restart bailiffd.service
+until_true 20 'ctl show container:shop7-web-1 --json; [ $CTL_STATUS = 0 ]' || :
+is "$(jq -r .hold.reason <<<"$CTL_OUT")" "all of them" "a restarted guard knows the hold"
+ctl status --json
+num "$(jq .counts.holds <<<"$CTL_OUT")" '>=' 180 "all 180 of them"
+ctl unhold tenant:unassigned
+is "$CTL_STATUS $(ls /run/bailiff/holds 2>/dev/null || :)" "0 " "unhold tenant:unassigned: none is left on file"
 done_testing

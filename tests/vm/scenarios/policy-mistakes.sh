@@ -108,4 +108,12 @@ is "$CTL_STATUS" 0 "the corrected policy loads"
 ctl status --json
 is "$(jq -c '[.policy.ok, .policy.last_good, .mode]' <<<"$CTL_OUT")" '[true,false,"ceilings"]' "and is in force"
 wait_for 10 "[ -e /var/lib/bailiff/policy.last-good ]" "and is kept as the last good one"
+printf '%s\n' '[Tenant a]' 'IOReadBandwidthMax=/nowhere/at-all 5M' 'ContainerIOReadBandwidthMax=/proc 5M' >$B
+ctl reload
+is "$CTL_STATUS" 0 "limits that cannot bite refuse nothing"
+like "$CTL_ERR" '60-bad.ini:2: warning: \[Tenant a\] IOReadBandwidthMax: /nowhere/at-all does not exist' \
+	"a path that does not exist is a warning, with section and key"
+like "$CTL_ERR" '60-bad.ini:3: warning: \[Tenant a\] ContainerIOReadBandwidthMax: /proc is on no block device' \
+	"so is one without a disk"
+rm $B
 done_testing
