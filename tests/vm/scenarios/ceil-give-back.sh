@@ -141,12 +141,13 @@ policy_set <<-'EOF'
 	ContainerMemoryMax=256M
 EOF
 mkfifo /run/more
+exec {more}<>/run/more
 scope big tenant-b.slice -p MemoryMax=48M \
-	perl -e 'open my $in, "<", "/run/more" or die; <$in>; my $x = "x" x (100 << 20); sleep 1000'
+	perl -e 'open my $in, "<", "/run/more" or die; my $mb = <$in>; my $x = "x" x ($mb << 20); sleep 1000'
 big=$CG
 guard_start
 wait_for 30 "[ \"\$(cg $big memory.max)\" = $((256 * MB)) ]" "EngineLimits=override: 256M in place of the unit's 48M"
-echo >/run/more
+echo 100 >&$more
 wait_for 30 "[ \"\$(cg $big memory.current)\" -gt $((100 * MB)) ]" "it uses more than 100M"
 guard_stop
 output=$(bailiffd --release-ceilings 2>&1) && status=0 || status=$?
