@@ -36,6 +36,7 @@ struct HttpConnection {
         struct MHD_Connection *mhd;
         usec_t since; /* it came, it asked, or its last answer was sent */
         bool answering; /* an answer is on its way */
+        size_t unsent; /* its bytes */
         bool waits; /* for one that comes later */
         bool owed; /* whoever is to answer later has not yet: it outlives its daemon for him; `mhd` is NULL then */
         bool answered; /* that has come: */
@@ -51,6 +52,9 @@ struct HttpServer {
         unsigned n;
         usec_t now;
 };
+
+/* Of all servers of this process, which has one loop: bytes of answers that are on their way. */
+static size_t unsent;
 
 /* ---- connections ---- */
 
@@ -97,6 +101,7 @@ static void on_connection(void *user, struct MHD_Connection *mhd, void **context
         if (c->next)
                 c->next->previous = c->previous;
         s->n--;
+        unsent -= c->unsent;
         buf_deinit(&c->answer.body);
         c->mhd = NULL;
         if (!c->owed)
@@ -114,6 +119,8 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
         if (c) {
                 c->since = s->now;
                 c->answering = false;
+                unsent -= c->unsent;
+                c->unsent = 0;
         }
 }
 
@@ -138,6 +145,23 @@ static void cut_off_slow(HttpServer *s) {
 
 /* ---- answers ---- */
 
+static void refuse(HttpAnswer *a, unsigned status, const char *why) {
+        a->status = status;
+        a->type = "text/plain; charset=utf-8";
+        buf_clear(&a->body);
+        buf_puts(&a->body, why);
+}
+
+/* Whoever does not read what he asked for holds it in memory: of all of them together so much, and one in any case. */
+static void bound_unsent(const HttpConnection *c, HttpAnswer *a) {
+        size_t max = c->server->o.unsent_max > 0 ? c->server->o.unsent_max : HTTP_UNSENT_MAX;
+
+        if (unsent == 0 || a->body.len <= max - MIN_OF(unsent, max))
+                return;
+        buf_deinit(&a->body);
+        refuse(a, MHD_HTTP_SERVICE_UNAVAILABLE, "others have not read their answers yet\n");
+}
+
 static enum MHD_Result send_answer(struct MHD_Connection *mhd, HttpConnection *c, HttpAnswer *a) {
         const char *const headers[][2] = {
                 { MHD_HTTP_HEADER_CACHE_CONTROL, "no-store" },
@@ -148,12 +172,17 @@ static enum MHD_Result send_answer(struct MHD_Connection *mhd, HttpConnection *c
                 { "X-Content-Type-Options", "nosniff" },
                 { "X-Frame-Options", "DENY" },
         };
-        size_t len = a->body.len;
-        char *body = len > 0 ? buf_steal(&a->body) : NULL;
-        struct MHD_Response *response = MHD_create_response_from_buffer(
-                body ? len : 0, body, body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+        struct MHD_Response *response;
         enum MHD_Result r;
+        size_t len;
+        char *body;
 
+        if (c)
+                bound_unsent(c, a);
+        len = a->body.len;
+        body = len > 0 ? buf_steal(&a->body) : NULL;
+        response = MHD_create_response_from_buffer(body ? len : 0, body,
+                                                   body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
         if (!response) {
                 free(body);
                 return MHD_NO;
@@ -165,18 +194,14 @@ static enum MHD_Result send_answer(struct MHD_Connection *mhd, HttpConnection *c
                 (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
         if (c && c->daemon == c->server->old)
                 (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-        if (c)
+        if (c) {
                 c->answering = true;
+                c->unsent = body ? len : 0;
+                unsent += c->unsent;
+        }
         r = MHD_queue_response(mhd, a->status, response);
         MHD_destroy_response(response);
         return r;
-}
-
-static void refuse(HttpAnswer *a, unsigned status, const char *why) {
-        a->status = status;
-        a->type = "text/plain; charset=utf-8";
-        buf_clear(&a->body);
-        buf_puts(&a->body, why);
 }
 
 /* NULL: it may ask. */

@@ -61,11 +61,13 @@ typedef struct HttpOptions {
         const char *certificate, *key, *client_ca; /* PEM texts, of TLS; client_ca NULL: nobody needs one */
         uint16_t port; /* of HTTP_LOOPBACK */
         unsigned connections_max, connections_max_per_address;
+        size_t unsent_max; /* bytes of answers that are not read yet, of all servers of this process; 0: HTTP_UNSENT_MAX */
         void (*handle)(void *user, const HttpRequest *r, HttpAnswer *a);
         void *user;
 } HttpOptions;
 
 #define HTTP_MEMORY_MAX 16384 /* of a request's line and headers */
+#define HTTP_UNSENT_MAX ((size_t)64 << 20) /* beyond it 503, but for the first */
 #define HTTP_IDLE_SEC 15
 #define HTTP_REQUEST_USEC \
         (30 * USEC_PER_SEC) /* for a request, and for its answer to pass, however busy it looks */

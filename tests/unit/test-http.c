@@ -132,6 +132,7 @@ static HttpServer *serve(HttpKind kind, struct sockaddr_un *ret) {
                           .port = 9477,
                           .connections_max = 4,
                           .connections_max_per_address = 4,
+                          .unsent_max = 2500000,
                           .handle = handle };
         struct sockaddr_un a = { .sun_family = AF_UNIX };
         HttpServer *s = NULL;
@@ -319,6 +320,37 @@ static void test_flood(void **state) {
         assert_int_equal(http_server_connections(s), 0);
 }
 
+/* Who does not read holds his answer in memory: so much of that, then others are put off; until he goes. */
+static void test_unread(void **state) {
+        static const char request[] = "GET /large" END;
+        struct sockaddr_un a;
+        _cleanup_(cleanup_http_server_free) HttpServer *s = serve(HTTP_UNIX, &a);
+        int fds[2];
+        usec_t again;
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+                fds[i] = dial(&a);
+                assert_int_equal(fd_write_all(fds[i], request, strlen(request)), 0);
+                for (int k = 0; k < 10; k++)
+                        http_server_run(s, now, &again);
+        }
+        for (int how = 0; how < 3; how++) {
+                const char *const ask = how == 1 ? "GET /small" END : request;
+                _cleanup_fd_ int fd = dial(&a);
+                _cleanup_buf_ Buf out = BUF_INIT;
+
+                assert_int_equal(fd_write_all(fd, ask, strlen(ask)), 0);
+                converse(s, fd, &out);
+                assert_non_null(strstr(buf_str(&out), how == 0 ? " 503 " : " 200 "));
+                if (how == 1)
+                        fds[0] = fd_close(fds[0]);
+                for (int k = 0; k < 10; k++)
+                        http_server_run(s, now, &again);
+        }
+        (void)fd_close(fds[1]);
+}
+
 /* An answer that comes later: others are served meanwhile, however long it takes; it comes to who asked, also where nobody is there
  * any more to read it; and the server may end before it comes, or be renewed twice, which ends all that the first one had. */
 static void test_later(void **state) {
@@ -421,17 +453,12 @@ static void test_no_certificate(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_addresses),
-                cmocka_unit_test(test_hosts),
-                cmocka_unit_test(test_answers),
-                cmocka_unit_test(test_large),
-                cmocka_unit_test(test_hostile),
-                cmocka_unit_test(test_slow),
-                cmocka_unit_test(test_flood),
-                cmocka_unit_test(test_no_certificate),
-                cmocka_unit_test(test_later),
-                cmocka_unit_test(test_crowded),
-                cmocka_unit_test(test_certificate_times),
+                cmocka_unit_test(test_addresses), cmocka_unit_test(test_hosts),
+                cmocka_unit_test(test_answers),   cmocka_unit_test(test_large),
+                cmocka_unit_test(test_hostile),   cmocka_unit_test(test_slow),
+                cmocka_unit_test(test_flood),     cmocka_unit_test(test_no_certificate),
+                cmocka_unit_test(test_unread),    cmocka_unit_test(test_later),
+                cmocka_unit_test(test_crowded),   cmocka_unit_test(test_certificate_times),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
