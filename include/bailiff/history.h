@@ -113,7 +113,8 @@ typedef struct HistoryHandler {
          * history_reader_free(). */
         void (*define)(void *user, uint32_t index, const HistoryWho *who);
         /* The whole sample as it is now, with fields carried over from earlier records of the chunk; s->at is monotonic
-         * µs. fields: those that this very record gave. Fields had in an earlier chunk only are not had. */
+         * µs. fields: those that this very record gave, or took away: one of these that s has not is not had any more. Fields
+         * had in an earlier chunk only are not had, and nothing is said of them. */
         void (*sample)(void *user, uint32_t index, const Sample *s, SampleMask fields, uint64_t realtime);
         void (*gone)(void *user, uint32_t index, uint64_t realtime);
         void *user;

@@ -340,12 +340,13 @@ static void on_define(void *user, uint32_t index, const HistoryWho *who) {
         }
 }
 
-/* What is not told again is as it was; but peaks are of the interval between two looks. */
-static Sample with_known(const Sample *known, const Sample *s) {
+/* What is not told again is as it was; but peaks are of the interval between two looks, and what was taken away is not had. */
+static Sample with_known(const Sample *known, const Sample *s, SampleMask fields) {
         Sample merged = *known;
 
         sample_clear(&merged, SAMPLE_BIT(SAMPLE_MEMORY_PEAK) | SAMPLE_BIT(SAMPLE_SWAP_PEAK) |
                                       SAMPLE_BIT(SAMPLE_PEAK_KIND));
+        sample_clear(&merged, fields & ~s->have);
         for (SampleMask have = s->have; have; have &= have - 1) {
                 SampleField f = sample_first(have);
 
@@ -363,14 +364,13 @@ static void on_sample(void *user, uint32_t index, const Sample *sample, SampleMa
         UsageRow row;
         bool born;
 
-        (void)fields;
         if (!s || s->gone)
                 return;
         if (s->tally.last_at > 0 && realtime <= s->tally.last_at && sample->at <= s->tally.last.at)
                 return; /* read before */
         born = s->tally.last_at == 0 && s->since > c->first;
         c->first = MIN_OF(c->first, realtime);
-        merged = with_known(&s->tally.last, sample);
+        merged = with_known(&s->tally.last, sample, fields);
         if (usagerow_look(&s->tally, &merged, realtime, born, &row))
                 add_row(c, s, &row);
 }

@@ -271,7 +271,7 @@ static int read_sample(HistoryReader *r, Input *in, bool with_less, const Histor
         sample_clear(s->sample, less);
         s->sample->at = time_of(r->monotonic, r->last_ms);
         if (h->sample)
-                h->sample(h->user, s->index, s->sample, s->mask & SAMPLE_ALL & ~less,
+                h->sample(h->user, s->index, s->sample, (s->mask & SAMPLE_ALL) | less,
                           time_of(r->realtime, r->last_ms));
         return 0;
 }

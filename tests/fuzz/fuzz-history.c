@@ -45,7 +45,7 @@ static void on_sample(void *user, uint32_t index, const Sample *s, SampleMask fi
         Told *t = user;
         uint64_t h = 0;
 
-        must((fields & ~s->have) == 0);
+        must((fields & ~SAMPLE_ALL) == 0);
         for (SampleField f = 0; f < _SAMPLE_MAX; f++) {
                 must(sample_has(s, f) || s->v[f] == 0);
                 h = (h ^ s->v[f]) * 0x100000001b3ULL;

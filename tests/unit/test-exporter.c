@@ -280,6 +280,19 @@ static uint64_t on_file(Bed *b) {
         return sum;
 }
 
+static void add_received(void *user, const HistoryUsage *u) {
+        *(uint64_t *)user += u->row.counters[BOOK_NET_RX_BYTES];
+}
+
+static uint64_t received_on_file(Bed *b) {
+        uint64_t sum = 0, from = 0;
+
+        assert_int_equal(
+                history_db_usage(b->db, HISTORY_OF_CGROUP, 1, T0 / SEC + 86400, add_received, &sum, &from),
+                0);
+        return sum;
+}
+
 /* However the stream is cut into rounds, and whoever is restarted in between, each microsecond is on file once. */
 static void test_stream(void **state) {
         static const unsigned rounds[] = { 10, 3, 27, 1, 60, 11 };
@@ -324,6 +337,34 @@ static void test_no_file(void **state) {
         history_remove(b.guard, b.web, mono(&b), b.now);
         fetch(&b);
         assert_int_equal(on_file(&b), b.cpu - 5000000);
+        bed_end(&b);
+}
+
+/* Networks that a container leaves take their counters along: no byte of the others is counted again. */
+static void test_taken_away(void **state) {
+        static const uint64_t received[] = { 100000, 101000, 0, 1500, 1700 }; /* 0: not had for one look */
+        const Subject *s;
+        Bed b;
+
+        (void)state;
+        bed_begin(&b, path);
+        fetch(&b);
+        for (size_t i = 0; i < ARRAY_SIZE(received); i++) {
+                Sample look = { .at = mono(&b) + SEC };
+
+                b.now += SEC;
+                sample_put(&look, SAMPLE_CPU_USAGE, b.cpu);
+                if (received[i] > 0)
+                        sample_put(&look, SAMPLE_NET_RX_BYTES, received[i]);
+                assert_int_equal(history_append(b.guard, b.web, &look, SAMPLE_ALL, b.now), 0);
+                fetch(&b);
+                s = map_get_u64(&b.collect->by_cgroup, 7);
+                assert_int_equal(sample_has(&s->tally.last, SAMPLE_NET_RX_BYTES), received[i] > 0);
+        }
+        assert_int_equal(s->tally.last.v[SAMPLE_NET_RX_BYTES], 1700);
+        history_remove(b.guard, b.web, mono(&b), b.now);
+        fetch(&b);
+        assert_int_equal(received_on_file(&b), 1000 + 200);
         bed_end(&b);
 }
 
@@ -1466,6 +1507,7 @@ int main(void) {
                 TEST(test_wants),
                 TEST(test_stream),
                 TEST(test_no_file),
+                TEST(test_taken_away),
                 TEST(test_hostile_stream),
                 TEST(test_tenants),
                 TEST(test_tenants_come_and_go),

@@ -332,9 +332,10 @@ static void world_append(World *w, Subject *s) {
         for (SampleMask rest = looked & SAMPLE_ALL; rest; rest &= rest - 1) {
                 SampleField f = sample_first(rest);
 
-                if (!sample_has(&s->now, f))
+                if (!sample_has(&s->now, f)) {
+                        given |= s->told.have & SAMPLE_BIT(f); /* it is taken away */
                         sample_clear(&s->told, SAMPLE_BIT(f));
-                else if (!sample_has(&s->told, f) || s->told.v[f] != s->now.v[f]) {
+                } else if (!sample_has(&s->told, f) || s->told.v[f] != s->now.v[f]) {
                         sample_put(&s->told, f, s->now.v[f]);
                         given |= SAMPLE_BIT(f);
                 }
@@ -1191,7 +1192,7 @@ static void test_damage(void **state) {
                 { "a sample", 1, TEXT(DEFINITION), TEXT(CHUNK "\x02\x02\x00\x01\x01\x0a"), 0,
                   "1 at 20 10 fields 1 have 1" },
                 { "one that is less", 1, TEXT(DEFINITION), TEXT(CHUNK "\x03\x02\x00\x01\x03\x0a\x0a\x01\x01"),
-                  0, "1 at 20 10 fields 2 have 2" },
+                  0, "1 at 20 10 fields 3 have 2" },
                 { "in pages", 1, TEXT(DEFINITION),
                   TEXT("\x01\x0a\x14\x01\x03\x02\x02\x04\x01\x03\x03\x00\x0a"), 0,
                   "1 at 2020 2010 fields 3 have 3" },
