@@ -213,7 +213,7 @@ void world_recompute(Guard *g, Target *t) {
         const char *name;
         Tenant *tenant;
         WhoFacts f;
-        bool told;
+        bool told, told_bad;
         int r;
 
         if (t->leaving)
@@ -225,6 +225,7 @@ void world_recompute(Guard *g, Target *t) {
         facts_of(t, &f, labels);
         who_resolve(guard_policy(g), &f, &who);
         told = t->who.contradiction && STR_EQ(t->who.contradicted, who.contradicted);
+        told_bad = t->who.bad_name;
         tenant = tenant_get(g, &who);
         if (tenant && !STR_EQ(tenant->name, who.tenant)) {
                 /* The template is full. */
@@ -248,6 +249,10 @@ void world_recompute(Guard *g, Target *t) {
                          "%s: belongs to tenant %s by %s, but its labels or name claim %s; %s holds",
                          target_name(t), who.tenant, match_class_to_string(who.class), who.contradicted,
                          who.tenant);
+        if (who.bad_name && !told_bad)
+                announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL,
+                         "%s: what Tenant= of a template (line %u) makes of it is no valid name: unassigned",
+                         target_name(t), who.ref.line);
         name = policy_name(t, &f);
         if (who.pending)
                 r = ceiling_pending(guard_policy(g), &f, f.names_known ? name : NULL, &env, &t->settings,

@@ -61,6 +61,10 @@ ctl show container:shop7-web-1 --json
 is "$(jq -r .tenant <<<"$CTL_OUT")" compose-shop7 "a container's tenant"
 like "$(jq -r '.limits[] | select(.limit == "TasksMax") | .file + ":" + (.line | tostring)' <<<"$CTL_OUT")" "50-test.ini:4" \
 	"each number says its file and line"
+make 181 "no name"
+wait_for 30 'ctl events --json; [ "$(jq "[.events[] | select(.text | contains(\"is no valid name: unassigned\"))] | length" <<<"$CTL_OUT")" = 1 ]' \
+	"a project whose name makes no tenant's is told of, once"
+rmdir "$CGROOT/docker/$ID"
 ctl policy show compose-shop7
 like "$CTL_OUT" "ContainerTasksMax.*45.*50-test.ini:4" "policy show: value, file and line"
 
