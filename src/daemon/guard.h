@@ -493,3 +493,6 @@ int lapse_release(const GuardConfig *config); /* uninstall: give back everything
 /* unlease.c: the same for leases of the judge and of operators */
 int unlease(const GuardConfig *config, bool frozen_only); /* the caller holds the lock */
 int unlease_alone(const GuardConfig *config, bool frozen_only); /* does nothing while a guard runs */
+/* One of whose cgroup only the path is known: 1: it is as before, `to` says what; 0: the cgroup is another one or gone, or somebody
+ * else has written there; negative errno. root: of the cgroup file system. */
+int unlease_one(int root, const Lease *l, uint64_t page_size, Buf *to);

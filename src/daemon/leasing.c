@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "guard.h"
+#include "num.h"
 
 #define HIGH_DEADLINE \
         (10 * USEC_PER_SEC) /* of a memory.high that reclaims: the value stands at once, only the rest ends */
@@ -282,20 +283,24 @@ int leasing_throttle(Guard *g, Target *t, const LimitEntry *values, unsigned n, 
                 if (values[i].value >= (old ? old->beneath : held(&j->now, values[i].knob)))
                         return -ERANGE; /* not tighter than what is there anyway */
         }
+        /* All of them: where one fails each must be known for what it was. */
+        for (unsigned i = 0; i < n; i++) {
+                const Lease *old = leases_find(j->leases, t->id, LEASE_LIMIT, values[i].knob);
+
+                if (old)
+                        olds[i] = *old;
+        }
         /* On file first. */
         for (unsigned i = 0; i < n; i++) {
-                bool is_new = !leases_find(j->leases, t->id, LEASE_LIMIT, values[i].knob);
                 Lease l;
 
-                if (!is_new)
-                        olds[i] = *leases_find(j->leases, t->id, LEASE_LIMIT, values[i].knob);
                 fill(g, t, &l, &values[i], &j->now, res, by_operator, end, reason);
                 r = leases_put(j->leases, &l);
                 if (r >= 0)
                         r = limit_set_put(&j->scratch, values[i].knob, values[i].value, 0);
                 if (r < 0)
                         goto fail;
-                t->n_leases += is_new;
+                t->n_leases += olds[i].cgroup_id == 0;
         }
         r = write_file(g, t, file, limit_info(values[0].knob.limit)->per_device ? values[0].knob.dev : 0,
                        &j->scratch, &j->now, may_block(t, file, values[0].value));
@@ -432,10 +437,25 @@ static int on_thaw(sd_event_source *s, int fd, uint32_t revents, void *user) {
 
 /* ---- ending ---- */
 
-/* "SIGTERM" or a number, as the engine's state has it. */
-static int signal_of(const char *text) {
+/* "SIGTERM", "SIGRTMIN+3", as the engine's state has it. systemd in a container shuts down at the latter, which nspawn sends, too. */
+static int signal_of(const Target *t) {
+        const char *text = t->info ? t->info->stop_signal : NULL;
+        uint64_t n;
+
+        if (!text && t->engine == ENGINE_NSPAWN)
+                return SIGRTMIN + 3;
         if (!text || strncmp(text, "SIG", 3) != 0)
                 return SIGTERM;
+        if (STR_EQ(text + 3, "RTMIN"))
+                return SIGRTMIN;
+        if (STR_EQ(text + 3, "RTMAX"))
+                return SIGRTMAX;
+        if (strncmp(text + 3, "RTMIN+", 6) == 0 && num_parse_u64(text + 9, &n) >= 0 &&
+            n <= (uint64_t)(SIGRTMAX - SIGRTMIN))
+                return SIGRTMIN + (int)n;
+        if (strncmp(text + 3, "RTMAX-", 6) == 0 && num_parse_u64(text + 9, &n) >= 0 &&
+            n <= (uint64_t)(SIGRTMAX - SIGRTMIN))
+                return SIGRTMAX - (int)n;
         for (int s = 1; s < SIGRTMIN; s++) {
                 const char *name = sigabbrev_np(s);
 
@@ -449,8 +469,7 @@ int leasing_stop(Guard *g, Target *t) {
         if (t->leaving || !t->reconciled || g->paused)
                 return -EPERM;
         t->heard.acted_at = guard_clock();
-        return act_stop(t->node->fd, t->id, t->info ? t->info->main_pid : 0,
-                        signal_of(t->info ? t->info->stop_signal : NULL));
+        return act_stop(t->node->fd, t->id, t->info ? t->info->main_pid : 0, signal_of(t));
 }
 
 int leasing_kill(Guard *g, Target *t) {
@@ -546,6 +565,29 @@ void leasing_adopt(Guard *g, Target *t) {
                 (void)leasing_release(g, t, _LEVER_INVALID, true);
 }
 
+/* Some ladder of its stands on it. One that nobody remembers could not be given back when it was to be. */
+static bool is_wanted(const Target *t, const Lease *l) {
+        Lever lever = leasing_lever(l);
+
+        for (Resource r = 0; t->judged && lever >= 0 && lever < LEVERS_LIMIT && r < _RESOURCE_MAX; r++)
+                if (t->judged->memory.ladders[r].levers[lever].on)
+                        return true;
+        return false;
+}
+
+/* Its cgroup went while no guard ran; or it is there, and the policy of this guard does not name it any more. */
+static void let_go(Guard *g, const Lease *l) {
+        _cleanup_buf_ Buf to = BUF_INIT;
+        int r = unlease_one(tree_root_fd(g->tree), l, g->host.page_size, &to);
+
+        if (r < 0)
+                return; /* the next beat tries again */
+        if (r > 0)
+                announce(g, ANNOUNCE_UNTHROTTLE, NULL, NULL, NULL,
+                         "%s: the policy does not name it any more: %s", l->path, buf_str(&to));
+        (void)leases_remove(g->judging->leases, l->cgroup_id, l->kind, l->knob);
+}
+
 void leasing_beat(Guard *g, usec_t now) {
         Judging *j = g->judging;
         const Lease *l;
@@ -557,8 +599,7 @@ void leasing_beat(Guard *g, usec_t now) {
                 Target *t = map_get_u64(&g->targets, l->cgroup_id);
 
                 if (!t && g->settled) {
-                        /* Its cgroup went while no guard ran. */
-                        (void)leases_remove(j->leases, l->cgroup_id, l->kind, l->knob);
+                        let_go(g, l);
                         continue;
                 }
                 if (!t || l->kind != LEASE_LIMIT)
@@ -570,7 +611,7 @@ void leasing_beat(Guard *g, usec_t now) {
                                 announce(g, ANNOUNCE_UNTHROTTLE, t, NULL, NULL,
                                          "%s: the time of an operator's %s throttle is over: given back",
                                          target_name(t), lever_to_string(lever));
-                } else if (!l->by_operator && t->leaving)
+                } else if (!l->by_operator && (t->leaving || !is_wanted(t, l)))
                         (void)give_back(g, t, l);
         }
         leases_extend(j->leases, now + LEASE_SPAN_USEC);

@@ -23,16 +23,20 @@ typedef struct Unlease {
         size_t n_given, n_failed;
 } Unlease;
 
-static int thaw(int fd, const Lease *l) {
+/* 1: it was written; 0: there was nothing to do. `to`, NULL: what it is again, for people. */
+static int thaw(int fd, const Lease *l, Buf *to) {
+        int r;
+
         if (act_read_freeze(fd) != 1)
                 return 0;
-        printf("%s: thawed\n", l->path);
-        return act_write(fd, l->cgroup_id, "cgroup.freeze", "0");
+        r = act_write(fd, l->cgroup_id, "cgroup.freeze", "0");
+        buf_puts(to, "thawed");
+        return r == 0 ? 1 : r == CG_GONE ? 0 : r;
 }
 
-static int give_back(const Unlease *u, int fd, const Lease *l) {
+static int give_back(int fd, const Lease *l, uint64_t page_size, Buf *to) {
         _cleanup_(limit_set_deinit) LimitSet now = LIMIT_SET_INIT, set = LIMIT_SET_INIT;
-        _cleanup_buf_ Buf text = BUF_INIT, knob = BUF_INIT, to = BUF_INIT;
+        _cleanup_buf_ Buf text = BUF_INIT;
         const OverlayLease o = { l->knob, l->value, l->beneath, l->period, l->beneath_period, false, false };
         LimitFile file = limit_info(l->knob.limit)->file;
         LimitEntry e;
@@ -40,7 +44,7 @@ static int give_back(const Unlease *u, int fd, const Lease *l) {
         int r;
 
         r = cg_read_limit_file(fd, file, &now);
-        if (r != 0 || !overlay_give_back(&o, &now, u->host.page_size, &e, &period))
+        if (r != 0 || !overlay_give_back(&o, &now, page_size, &e, &period))
                 return r == CG_GONE ? 0 : r;
         r = limit_set_put(&set, e.knob, e.value, 0);
         if (r >= 0 && e.knob.limit == LIMIT_CPU_QUOTA)
@@ -49,27 +53,33 @@ static int give_back(const Unlease *u, int fd, const Lease *l) {
                 r = limits_format_file(file, e.knob.dev, &set, &now, &text);
         if (r >= 0)
                 r = act_write(fd, l->cgroup_id, limit_file_name(file), buf_str(&text));
-        (void)limit_format_knob(e.knob, &knob);
-        (void)limit_format_value(e.knob.limit, e.value, &to);
-        if (r == 0)
-                printf("%s: %s is %s again\n", l->path, buf_str(&knob), buf_str(&to));
-        return r;
+        (void)limit_format_knob(e.knob, to);
+        buf_puts(to, " is ");
+        (void)limit_format_value(e.knob.limit, e.value, to);
+        buf_puts(to, " again");
+        return r == 0 ? 1 : r == CG_GONE ? 0 : r;
+}
+
+int unlease_one(int root, const Lease *l, uint64_t page_size, Buf *to) {
+        _cleanup_fd_ int fd =
+                openat(root, l->path[1] ? l->path + 1 : ".", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return l->kind == LEASE_FREEZE ? thaw(fd, l, to) : give_back(fd, l, page_size, to);
 }
 
 static void let_go(Unlease *u, const Lease *l) {
-        _cleanup_fd_ int fd = openat(u->root, l->path[1] ? l->path + 1 : ".",
-                                     O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        int r = 0;
+        _cleanup_buf_ Buf to = BUF_INIT;
+        int r = unlease_one(u->root, l, u->host.page_size, &to);
 
-        if (fd < 0 && errno != ENOENT)
-                r = -errno;
-        else if (fd >= 0)
-                r = l->kind == LEASE_FREEZE ? thaw(fd, l) : give_back(u, fd, l);
         if (r < 0) {
                 fprintf(stderr, "bailiffd: %s: could not be given back: %s\n", l->path, strerror(-r));
                 u->n_failed++;
                 return;
         }
+        if (r > 0)
+                printf("%s: %s\n", l->path, buf_str(&to));
         u->n_given++;
         (void)leases_remove(u->leases, l->cgroup_id, l->kind, l->knob);
 }

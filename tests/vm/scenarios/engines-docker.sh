@@ -100,10 +100,13 @@ ctl events --json
 is "$(jq --argjson id "$first_id" '[.events[] | select(.kind == "gone" and .cgroup_id == $id)] | length' <<<"$CTL_OUT")" 1 \
 	"one event says that it is gone"
 docker_run job-1 ''
-wait_for 30 "[ \"\$(cg $CG pids.max)\" = 55 ]" "job-1, made again, is held again: the hold was the other's"
+wait_for 30 '[ "$(about job-1 "[.cgroup_id, .id] | map(tostring) | join(\" \")")" = "$(cgroup_id "$CG") $CID" ]' \
+	"job-1 is made again: id and cgroup are the new one's"
 isnt "$(about job-1 .cgroup_id)" "$first_id" "it is another cgroup"
-is "$(about job-1 '[.cgroup_id, .id, .hold] | map(tostring) | join(" ")')" "$(cgroup_id "$CG") $CID null" \
-	"id and cgroup are the new one's, its state is fresh"
+wait_for 10 '[ "$(about job-1 ".hold != null")" = true ]' "the hold is on whoever has its name"
+ctl unhold job-1
+is "$CTL_STATUS $(about job-1 .hold)" "0 null" "until it is ended"
+wait_for 30 "[ \"\$(cg $CG pids.max)\" = 55 ]" "then it is held to its ceiling again"
 
 # ---- an image build
 

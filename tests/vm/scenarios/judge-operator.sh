@@ -104,4 +104,16 @@ is "$(grep -c ' thaw one.scope ' /run/acts)" 1 "one thaw is one event"
 for kind in throttle freeze thaw kill; do
 	like "$(</run/acts)" " $kind [^ ]+ uid 0" "events know who did it: $kind"
 done
+
+# ---- a guard that comes again, and whose policy does not know it any more
+
+scope four tenant-job.slice -p CPUWeight=100 sleep 1000
+FOUR=$CG
+wait_for 20 'ctl throttle four.scope cpu=20% --for 10min; [ $CTL_STATUS = 0 ]' "throttled for ten minutes"
+is "$(cg "$FOUR" cpu.max)" "20000 100000" "and it is"
+policy_set <<<$'[Host]\nMode=enforce'
+systemctl restart bailiffd.service
+wait_for 60 '[ "$(cg "$FOUR" cpu.max)" = "max 100000" ]' "what no policy names is given back"
+wait_for 10 '[ "$(leases)" = 0 ]' "and no lease is left"
+like "$(guard_log)" 'four.scope: the policy does not name it any more: CPUQuota is infinity again' "it is said"
 done_testing
