@@ -35,7 +35,8 @@ static bool is_idle(const Guard *g, const TenantLedger *l) {
                !policy_find_tenant(guard_policy(g), l->name);
 }
 
-/* Templates make tenants without end, say one for each job of a CI. */
+/* Templates make tenants without end, say one for each job of a CI. When something of one has ended: whoever only asks goes through
+ * them all, and none goes under his eyes. */
 static void drop_oldest(Guard *g) {
         Measure *m = g->measure;
         TenantLedger *l, *oldest = NULL;
@@ -63,7 +64,6 @@ static TenantLedger *ledger_get(Guard *g, const char *tenant) {
 
         if (l)
                 return l;
-        drop_oldest(g);
         l = calloc(1, sizeof(*l));
         if (!l)
                 return NULL;
@@ -194,6 +194,7 @@ static void fold(Guard *g, const char *tenant, uint64_t cgroup_id, const Book *b
         if (book_tenant_fold(&l->book, token_of(cgroup_id, b), b) && below)
                 book_add(&l->ended_below, b);
         save_fold(g, l, slot);
+        drop_oldest(g);
 }
 
 void ledgers_fold(Guard *g, Target *t, BookEnd how, bool moves) {
