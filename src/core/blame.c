@@ -14,6 +14,7 @@
 
 #define PERMYRIAD 10000
 #define FORKS_PART 10
+#define REST_MIN 200 /* permyriad of the host's memory: the kernel takes less than that now and then */
 
 typedef struct Sums {
         uint64_t growth, takes, refaults, tasks;
@@ -99,8 +100,8 @@ static void score(const Scene *scene, const FairShare *fair, Resource resource, 
                         c->score = 0;
                 return;
         case RESOURCE_IO:
-                c->used = c->party == NO_PARTY ? 0 : fair_device_part(scene, c->party, dev);
-                c->entitled = c->party == NO_PARTY ? 0 : fair[c->party].io_entitled;
+                c->used = fair_device_part(scene, c->party, dev);
+                c->entitled = fair[c->party].io_entitled;
                 above = c->used - MIN_OF(c->used, c->entitled);
                 c->used_part = (unsigned)MIN_OF(above, (uint64_t)PERMYRIAD);
                 c->score = c->used_part;
@@ -116,13 +117,49 @@ static void score(const Scene *scene, const FairShare *fair, Resource resource, 
         }
 }
 
-/* What the kernel, and whoever is in no cgroup of the scene, used of the CPUs. */
-static void rest_of_host(const Scene *scene, const FairShare *fair, uint64_t explained, Candidate *c) {
-        uint64_t used = fair[0].cpu_used;
+/* What the kernel, and whoever is in no cgroup of the scene, uses. It is not weighed against anybody: half of CPU and disk is its right. */
+static void measure_rest(const Scene *scene, const FairShare *fair, const Blame *b, uint64_t cpu_explained,
+                         Candidate *c) {
+        usec_t span = rest_memory_span(scene->rest);
 
-        c->used = used - MIN_OF(used, explained);
-        c->entitled = c->used / 2; /* it is not weighed against anybody: half of it is the host's own right */
-        c->score = part(c->used - c->entitled, (uint64_t)scene->n_cpus * USEC_PER_SEC);
+        switch (b->resource) {
+        case RESOURCE_CPU:
+                c->used = fair[0].cpu_used - MIN_OF(fair[0].cpu_used, cpu_explained);
+                c->entitled = c->used / 2;
+                break;
+        case RESOURCE_MEMORY:
+                c->used = c->entitled = rest_memory(scene->rest);
+                c->grown = rest_memory_grown(scene->rest);
+                c->growth = per_sec((int64_t)rest_memory_growth(scene->rest), span);
+                if (part(takes(c), scene->memory_bytes) < REST_MIN)
+                        c->grown = c->growth = 0;
+                break;
+        case RESOURCE_IO:
+                c->used = fair_device_rest(scene, b->dev);
+                c->entitled = c->used / 2;
+                break;
+        default:
+                break;
+        }
+}
+
+static void score_rest(const Scene *scene, Resource resource, const Sums *sums, Candidate *c) {
+        uint64_t above = c->used - c->entitled;
+
+        switch (resource) {
+        case RESOURCE_CPU:
+                c->score = part(above, (uint64_t)scene->n_cpus * USEC_PER_SEC);
+                break;
+        case RESOURCE_MEMORY:
+                c->growth_part = part(takes(c), sums->takes);
+                c->score = c->growth_part / 2;
+                break;
+        case RESOURCE_IO:
+                c->used_part = c->score = (unsigned)above;
+                break;
+        default:
+                break;
+        }
 }
 
 static bool goes_before(const Candidate *a, const Candidate *b) {
@@ -152,13 +189,14 @@ static bool is_only_victim(const Party *p, const Harm *const *victims, size_t n)
         return n > 0;
 }
 
-static bool hurts_its_better(const Scene *scene, const Party *p, const Harm *const *victims, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                const Party *v = &scene->parties[victims[i]->party];
+bool blame_counts(const Party *p, const Party *v) {
+        return v->id != p->id && (v->kind != PARTY_CONTAINER || priority_of(v) >= priority_of(p));
+}
 
-                if (v->id != p->id && (v->kind != PARTY_CONTAINER || priority_of(v) >= priority_of(p)))
+static bool hurts_its_better(const Scene *scene, const Party *p, const Harm *const *victims, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (blame_counts(p, &scene->parties[victims[i]->party]))
                         return true;
-        }
         return false;
 }
 
@@ -185,7 +223,7 @@ void blame_rank(const Scene *scene, const FairShare *fair, const Harm *const *vi
                 Resource resource, Blame *ret) {
         Sums sums = {};
         uint64_t explained = 0;
-        Candidate rest = { .party = NO_PARTY, .kind = PARTY_HOST };
+        Candidate rest = { .party = NO_PARTY, .kind = PARTY_HOST, .why = BLAME_KERNEL };
 
         *ret = (Blame){ .resource = resource, .culprit = NO_PARTY, .outcome = BLAME_SMALL };
         if (resource == RESOURCE_IO && n > 0)
@@ -203,6 +241,9 @@ void blame_rank(const Scene *scene, const FairShare *fair, const Harm *const *vi
                         sums.tasks = num_add_sat(sums.tasks, c.used);
                 explained = num_add_sat(explained, fair[i].cpu_used);
         }
+        if (scene->n > 0)
+                measure_rest(scene, fair, ret, explained, &rest);
+        sums.takes = num_add_sat(sums.takes, takes(&rest));
         for (uint32_t i = 1; i < scene->n; i++) {
                 const Party *p = &scene->parties[i];
                 Candidate c = { .party = i, .id = p->id, .kind = p->kind };
@@ -214,12 +255,9 @@ void blame_rank(const Scene *scene, const FairShare *fair, const Harm *const *vi
                 c.why = why(scene, &c, victims, n);
                 insert(ret, &c);
         }
-        if (resource == RESOURCE_CPU && scene->n > 0) {
-                rest_of_host(scene, fair, explained, &rest);
-                rest.why = BLAME_KERNEL;
-                if (rest.score >= BLAME_MIN)
-                        insert(ret, &rest);
-        }
+        score_rest(scene, resource, &sums, &rest);
+        if (rest.score >= BLAME_MIN)
+                insert(ret, &rest);
         for (unsigned i = 0; i < ret->n; i++) {
                 Candidate *c = &ret->candidates[i];
 

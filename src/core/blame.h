@@ -13,8 +13,9 @@
  *  pids    half the share in the growth of tasks, half its tasks as part of all; forks that failed at its pids.max count as growth,
  *          and a tenth of those that are counted (most end again, but each takes an id meanwhile).
  *
- * Candidates are leaves: containers, services, and the kernel's (or nobody's) rest of the host. The highest score decides: is it out of
- * reach, of higher priority, or may not be touched, then nobody is held back, for nobody stands in. Who is itself the only victim is none.
+ * Candidates are leaves: containers, services, and the kernel's (or nobody's) rest of the host (rest.h; of memory only its growth
+ * counts). The highest score decides: is it out of reach, of higher priority, or may not be touched, then nobody is held back, for
+ * nobody stands in. Who is itself the only victim is none.
  */
 
 #include "harm.h"
@@ -47,6 +48,8 @@ typedef struct Blame {
         BlameWhy outcome; /* BLAME_CULPRIT, or why nobody is held back */
 } Blame;
 
+/* Whether p may be held back for the sake of v: not of itself, nor of a container of lower priority. */
+bool blame_counts(const Party *p, const Party *v);
 /*
  * victims: external harms of this resource, at least one (of PARTY_HOST for host-wide harm, which everybody's priority is below).
  * The culprit's priority must be at most that of one of the victims.

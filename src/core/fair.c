@@ -21,7 +21,9 @@
  * IO is divided in the same way on each disk that is the main one of somebody. An operation costs a disk time beside that for its bytes:
  * as much as some more bytes (OP_BYTES). That is between what it is on flash (4 KiB) and on spinning disks (1 MiB), and only
  * parts of one disk are ever compared; where io.cost runs, it knows better. io.max is no part of this: bytes are not device time.
- * Who waits and does nothing wants some of the busiest disk that is written to (fair_device_written()).
+ * Who waits and does nothing wants some of the busiest disk that is written to (fair_device_written()). What the host does
+ * beyond its cgroups (rest.h) is one sibling more at the top; but for what the kernel writes on their behalf: to fsync one block it
+ * may write a journal of three or four, in no cgroup. So writes up to JOURNALS times theirs are taken for that.
  *
  * All sums are integers and saturate; a level is found by bisection, so that the result does not depend on the order of siblings.
  */
@@ -33,6 +35,7 @@
 #define ACTIVE 100 /* permyriad: of the resource, or of the time waiting */
 #define WEIGHT_DEFAULT 100
 #define OP_BYTES (32 * UINT64_C(1024))
+#define JOURNALS 4
 #define LEVEL_SHIFT 20 /* fraction bits of a level */
 #define TENANT_HASH_INIT UINT32_C(2166136261)
 #define TENANT_HASH_STEP UINT32_C(16777619)
@@ -265,44 +268,64 @@ bool fair_cpu_busy(const Scene *scene, const FairShare *fair, unsigned *ret_perm
 
 /* ---- IO ---- */
 
+enum { READS, WRITES, _WAYS };
+
 typedef struct Cost { /* a second */
-        uint64_t traffic; /* bytes, and what operations are worth in bytes */
+        uint64_t bytes[_WAYS], ops[_WAYS]; /* discards are operations that write */
         uint64_t device_usec; /* of io.cost */
 } Cost;
+
+/* Bytes, and what operations are worth in bytes. */
+static uint64_t traffic_of(const Cost *c, int way) {
+        return num_add_sat(c->bytes[way], num_muldiv(c->ops[way], OP_BYTES, 1));
+}
+
+static uint64_t traffic(const Cost *c) { return num_add_sat(traffic_of(c, READS), traffic_of(c, WRITES)); }
+
+static bool is_none(const Cost *c) { return traffic(c) == 0 && c->device_usec == 0; }
 
 static uint64_t grown(uint64_t before, uint64_t now) { return now > before ? now - before : 0; }
 
 static Cost cost_on(const Party *p, dev_t dev) {
         static const SampleDevice none = {};
         const SampleDevice *before, *now = p->io_now ? sample_io_find(p->io_now, dev) : NULL;
-        uint64_t bytes, ops;
+        Cost c = {};
 
         if (!now || !p->io_before || p->io_span == 0)
-                return (Cost){};
+                return c;
         before = sample_io_find(p->io_before, dev);
         if (!before) /* its first traffic there */
                 before = &none;
-        bytes = num_add_sat(grown(before->rbytes, now->rbytes), grown(before->wbytes, now->wbytes));
-        ops = num_add_sat(grown(before->rios, now->rios), grown(before->wios, now->wios));
-        ops = num_add_sat(ops, grown(before->dios, now->dios));
-        return (Cost){
-                .traffic = num_muldiv(num_add_sat(bytes, num_muldiv(ops, OP_BYTES, 1)), USEC_PER_SEC,
-                                      p->io_span),
-                .device_usec = num_muldiv(grown(before->cost_usage_usec, now->cost_usage_usec), USEC_PER_SEC,
-                                          p->io_span),
-        };
+#define A_SECOND(n) num_muldiv(n, USEC_PER_SEC, p->io_span)
+        c.bytes[READS] = A_SECOND(grown(before->rbytes, now->rbytes));
+        c.bytes[WRITES] = A_SECOND(grown(before->wbytes, now->wbytes));
+        c.ops[READS] = A_SECOND(grown(before->rios, now->rios));
+        c.ops[WRITES] = A_SECOND(num_add_sat(grown(before->wios, now->wios), grown(before->dios, now->dios)));
+        c.device_usec = A_SECOND(grown(before->cost_usage_usec, now->cost_usage_usec));
+#undef A_SECOND
+        return c;
 }
 
 static void cost_add(Cost *sum, Cost c) {
-        sum->traffic = num_add_sat(sum->traffic, c.traffic);
+        for (int way = 0; way < _WAYS; way++) {
+                sum->bytes[way] = num_add_sat(sum->bytes[way], c.bytes[way]);
+                sum->ops[way] = num_add_sat(sum->ops[way], c.ops[way]);
+        }
         sum->device_usec = num_add_sat(sum->device_usec, c.device_usec);
 }
 
-static unsigned cost_part(Cost own, Cost all) {
-        uint64_t a = all.device_usec > 0 ? own.device_usec : own.traffic;
-        uint64_t b = all.device_usec > 0 ? all.device_usec : all.traffic;
+/* Of all cgroups' and the rest's. Device time is known of cgroups only. */
+static unsigned cost_part(Cost own, Cost all, uint64_t rest) {
+        uint64_t a = all.device_usec > 0 ? own.device_usec : traffic(&own);
+        uint64_t b = all.device_usec > 0 ? all.device_usec : num_add_sat(traffic(&all), rest);
 
         return b > 0 ? (unsigned)MIN_OF(num_muldiv(a, PERMYRIAD, b), (uint64_t)PERMYRIAD) : 0;
+}
+
+static unsigned rest_part(Cost all, uint64_t rest) {
+        uint64_t sum = num_add_sat(traffic(&all), rest);
+
+        return all.device_usec > 0 || sum == 0 ? 0 : (unsigned)num_muldiv(rest, PERMYRIAD, sum);
 }
 
 static bool is_worker(const Party *p) { return p->kind == PARTY_CONTAINER || p->kind == PARTY_SERVICE; }
@@ -317,13 +340,22 @@ static bool counts(const Scene *scene, uint32_t party) {
         return true;
 }
 
-unsigned fair_device_part(const Scene *scene, uint32_t party, dev_t dev) {
+static Cost cost_of_all(const Scene *scene, dev_t dev) {
         Cost all = {};
 
         for (uint32_t i = 0; i < scene->n; i++)
                 if (counts(scene, i))
                         cost_add(&all, cost_on(&scene->parties[i], dev));
-        return cost_part(cost_on(&scene->parties[party], dev), all);
+        return all;
+}
+
+unsigned fair_device_part(const Scene *scene, uint32_t party, dev_t dev) {
+        return cost_part(cost_on(&scene->parties[party], dev), cost_of_all(scene, dev),
+                         rest_on_disk(scene->rest, dev, scene->now));
+}
+
+unsigned fair_device_rest(const Scene *scene, dev_t dev) {
+        return rest_part(cost_of_all(scene, dev), rest_on_disk(scene->rest, dev, scene->now));
 }
 
 bool fair_device_busy(const Scene *scene, dev_t dev, unsigned *ret_permyriad) {
@@ -373,7 +405,7 @@ static bool has_traffic(const Party *p) {
         for (size_t i = 0; p->io_now && i < p->io_now->n; i++) {
                 Cost c = cost_on(p, p->io_now->devices[i].dev);
 
-                if (c.traffic > 0 || c.device_usec > 0)
+                if (!is_none(&c))
                         return true;
         }
         return false;
@@ -382,6 +414,7 @@ static bool has_traffic(const Party *p) {
 typedef struct Disk {
         dev_t dev;
         Cost all;
+        uint64_t rest; /* traffic of the rest of the host */
 } Disk;
 
 /* Ordered by dev. NULL: no room. */
@@ -413,7 +446,7 @@ static size_t collect_disks(const Scene *scene, Disk *disks) {
                         Cost c = cost_on(p, p->io_now->devices[d].dev);
                         Disk *disk;
 
-                        if (c.traffic == 0 && c.device_usec == 0)
+                        if (is_none(&c))
                                 continue;
                         disk = disk_of(disks, &n, p->io_now->devices[d].dev);
                         if (disk)
@@ -421,6 +454,30 @@ static size_t collect_disks(const Scene *scene, Disk *disks) {
                 }
         }
         return n;
+}
+
+/* Of one way: disks merge what cgroups count one by one, so bytes and operations are each compared with their own. */
+static uint64_t beyond(const Cost *host, const Cost *all, int way) {
+        Cost c = {};
+
+        c.bytes[way] = host->bytes[way] - MIN_OF(host->bytes[way], all->bytes[way]);
+        c.ops[way] = host->ops[way] - MIN_OF(host->ops[way], all->ops[way]);
+        return traffic_of(&c, way);
+}
+
+static void feed_rest(const Scene *scene, Disk *disk) {
+        const Party *host = scene->parties;
+        uint64_t writes, journals = num_muldiv(traffic_of(&disk->all, WRITES), JOURNALS, 1);
+        Cost done = cost_on(host, disk->dev);
+
+        if (!scene->rest)
+                return;
+        writes = beyond(&done, &disk->all, WRITES);
+        writes -= MIN_OF(writes, journals);
+        if (host->io_now && host->io_before && host->io_span > 0)
+                rest_feed_disk(scene->rest, disk->dev, num_add_sat(beyond(&done, &disk->all, READS), writes),
+                               scene->now);
+        disk->rest = rest_on_disk(scene->rest, disk->dev, scene->now);
 }
 
 /* written: for who only waits. */
@@ -431,7 +488,11 @@ static void fair_disk(const Scene *scene, FairShare *all, const Disk *disk, bool
                 unsigned some = 0;
 
                 f->work.low = 0;
-                f->work.used = is_worker(p) ? cost_part(cost_on(p, disk->dev), disk->all) : 0;
+                f->work.used = 0;
+                if (is_worker(p))
+                        f->work.used = cost_part(cost_on(p, disk->dev), disk->all, disk->rest);
+                else if (p->kind == PARTY_HOST && rest_part(disk->all, disk->rest) > 0)
+                        f->work.used = PERMYRIAD; /* with what is nobody's */
                 if (may_want(p, f) && (f->work.used > 0 || (written && !has_traffic(p))))
                         (void)window_share(&p->memory->window, SAMPLE_IO_SOME, width_of(p), &some);
                 f->work.high = MIN_OF(f->work.used + some, (uint64_t)PERMYRIAD);
@@ -440,7 +501,7 @@ static void fair_disk(const Scene *scene, FairShare *all, const Disk *disk, bool
         for (uint32_t i = 0; i < scene->n; i++) {
                 FairShare *f = &all[i];
 
-                if (f->work.used <= f->io_part)
+                if (scene->parties[i].kind == PARTY_HOST || f->work.used <= f->io_part)
                         continue;
                 f->io_part = (unsigned)MIN_OF(f->work.used, (uint64_t)PERMYRIAD);
                 f->io_entitled = (unsigned)f->work.share;
@@ -455,8 +516,10 @@ static void fair_io(const Scene *scene, FairShare *all) {
         dev_t written;
 
         (void)fair_device_written(scene, &written, &busy);
-        for (size_t d = 0; d < n; d++)
+        for (size_t d = 0; d < n; d++) {
+                feed_rest(scene, &disks[d]);
                 fair_disk(scene, all, &disks[d], disks[d].dev == written);
+        }
         for (uint32_t i = scene->n; i-- > 0;) {
                 const Party *p = &scene->parties[i];
                 uint32_t above = party_above(scene, i);

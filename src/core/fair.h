@@ -31,7 +31,7 @@ typedef struct FairShare {
         } work;
 } FairShare;
 
-/* One per party, in their order. */
+/* One per party, in their order. Feeds the scene's Rest with what disks do beyond that. */
 void fair_compute(const Scene *scene, FairShare *ret);
 
 /* How much of its time a device had something to do, over the host's io_span; permyriad. False: not known. */
@@ -39,8 +39,10 @@ bool fair_device_busy(const Scene *scene, dev_t dev, unsigned *ret_permyriad);
 /* The busiest device that is written to, what whoever only waits is taken to wait for: a journal is written on others' behalf, and so
  * are pages of a file that a cgroup of the past has written first. *ret_dev 0: none is. False: it is not known how busy any is. */
 bool fair_device_written(const Scene *scene, dev_t *ret_dev, unsigned *ret_permyriad);
-/* A party's part of what all parties' cgroups (the outermost containers and services) did on a device; permyriad. Asks all parties. */
+/* A party's part of what all parties' cgroups (the outermost containers and services) and the rest of the host did on a device;
+ * permyriad. Asks all parties. */
 unsigned fair_device_part(const Scene *scene, uint32_t party, dev_t dev);
+unsigned fair_device_rest(const Scene *scene, dev_t dev); /* the part of the rest of the host */
 /*
  * CPU time used on the host, permyriad of all CPUs: by the host's own account, or by its cgroups' if that is more, for
  * the host's counts ticks, of which a machine that is short of time loses some. fair: of this scene. False: not known.

@@ -70,9 +70,9 @@ static bool host_reclaims(const Scene *scene, unsigned *ret_beyond, bool *unknow
 
 static uint64_t growth_of(const Party *p) { return had_growth(&p->memory->had, &p->memory->window); }
 
-/* The party's part in the growth of all containers and services; permyriad, 0 where it hardly does. */
+/* The party's part in the growth of all containers, services and the rest of the host; permyriad, 0 where it hardly does. */
 static unsigned growth_part(const HarmCase *c) {
-        uint64_t all = 0, own = growth_of(c->party);
+        uint64_t all = rest_memory_growth(c->scene->rest), own = growth_of(c->party);
 
         if (own == 0 || own < num_muldiv(c->scene->memory_bytes, GROWTH_MIN, PERMYRIAD))
                 return 0;

@@ -2,7 +2,7 @@
 
 /*
  * What is no container, but counts when somebody suffers: the host's own
- * services (a backup that uses the disk is out of reach, and nobody stands in
+ * services and those of its users, and virtual machines (a backup that uses the disk is out of reach, and nobody stands in
  * for it; a sshd that starves is a victim), and the groups between the root and
  * a party, whose quotas and weights decide who is entitled to what.
  *
@@ -14,7 +14,9 @@
 
 #include "guard.h"
 
-#define BYSTANDERS_MAX 512
+/* Groups are only measured where they are no tenant's slices, and of those there may be thousands. */
+#define SERVICES_MAX 1024
+#define GROUPS_MAX 8192
 #define SLOW_USEC (10 * USEC_PER_SEC)
 #define LOOK_PART 20 /* looking at them costs no more than this part of a CPU */
 #define LIMITS_USEC (30 * USEC_PER_SEC)
@@ -35,12 +37,19 @@ static bool has_suffix(const char *s, const char *suffix) {
         return n >= k && STR_EQ(s + n - k, suffix);
 }
 
-/* A user manager is a group: containers may live below it. */
+/* A user manager is a group: its services are below it, and there may be containers. */
 static bool is_service(const TreeNode *node) {
-        return !strstr(node->path, "/user@") &&
-               (has_suffix(node->path, ".service") || has_suffix(node->path, ".scope") ||
-                has_suffix(node->path, ".socket") || has_suffix(node->path, ".mount") ||
-                has_suffix(node->path, ".swap"));
+        static const char *const units[] = { ".service", ".scope", ".socket", ".mount", ".swap" };
+        CgName name;
+
+        if (cgpath_classify(node->path, &name) >= 0 && name.kind == CG_MACHINE_VM)
+                return true;
+        if (strncmp(cgpath_basename(node->path), "user@", strlen("user@")) == 0)
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+                if (has_suffix(node->path, units[i]))
+                        return true;
+        return false;
 }
 
 Bystander *bystander_of(Guard *g, const TreeNode *node) {
@@ -59,20 +68,26 @@ static bool below_service(Guard *g, const TreeNode *node) {
 
 void bystander_appeared(Guard *g, TreeNode *node) {
         Judging *j = g->judging;
+        bool service = is_service(node);
         Bystander *b;
 
-        if (!j || !node->parent || node->class != TREE_INTERIOR || j->bystanders.n >= BYSTANDERS_MAX ||
-            map_get_u64(&j->bystanders, node->id) || below_service(g, node))
+        if (!j || !node->parent || node->class != TREE_INTERIOR || map_get_u64(&j->bystanders, node->id) ||
+            (service ? j->n_services >= SERVICES_MAX : j->bystanders.n - j->n_services >= GROUPS_MAX) ||
+            below_service(g, node))
                 return;
         b = calloc(1, sizeof(*b));
         if (!b)
                 return;
         b->node = node;
-        b->kind = is_service(node) ? PARTY_SERVICE : PARTY_GROUP;
+        b->kind = service ? PARTY_SERVICE : PARTY_GROUP;
+        b->since = g->settled ? guard_clock() : 0;
         b->meter = METER_CG_INIT;
         b->meter.dirfd = node->fd;
-        if (map_put_u64(&j->bystanders, node->id, b) < 0)
+        if (map_put_u64(&j->bystanders, node->id, b) < 0) {
                 free(b);
+                return;
+        }
+        j->n_services += service;
 }
 
 static void bystander_drop(Guard *g, Bystander *b) {
@@ -86,8 +101,10 @@ static void bystander_drop(Guard *g, Bystander *b) {
 void bystander_gone(Guard *g, TreeNode *node) {
         Bystander *b = g->judging ? map_remove_u64(&g->judging->bystanders, node->id) : NULL;
 
-        if (b)
-                bystander_drop(g, b);
+        if (!b)
+                return;
+        g->judging->n_services -= b->kind == PARTY_SERVICE;
+        bystander_drop(g, b);
 }
 
 void bystander_free(Guard *g) {
@@ -101,10 +118,25 @@ void bystander_free(Guard *g) {
 
 /* ---- looking ---- */
 
+/* Others hurt it, or may: how it is now says nothing of how it is in calm. */
+static bool is_disturbed(const Bystander *b) {
+        for (Resource r = 0; b->judged && r < _RESOURCE_MAX; r++)
+                if (b->judged->memory.harm[r].class >= HARM_MIXED)
+                        return true;
+        return false;
+}
+
+/* A slow backup needs hardly any CPU, and who waits for it none at all. */
+static bool did_something(const Sample *before, const Sample *now) {
+        uint64_t used;
+
+        return tier_probe_moved(before, now) ||
+               (sample_delta(before, now, SAMPLE_CPU_USAGE, &used) &&
+                used >= (now->at - before->at) * ACTIVE_CPU_PERMYRIAD / 10000);
+}
+
 static void look(Guard *g, Bystander *b, uint32_t files, usec_t now) {
-        uint64_t before = b->last.v[SAMPLE_CPU_USAGE], used;
-        usec_t span = now - b->last.at;
-        bool first = b->last.at == 0;
+        Sample before = b->last;
 
         if (b->io_at > 0 && now - b->io_at < RATE_SPAN_MIN)
                 files &= ~SAMPLE_FILE_BIT(
@@ -121,9 +153,11 @@ static void look(Guard *g, Bystander *b, uint32_t files, usec_t now) {
         }
         if (meter_look(g->measure->meter, &b->meter, files, false, now, &b->last) == CG_GONE)
                 return; /* the tree says so in a moment */
-        used = b->last.v[SAMPLE_CPU_USAGE] - MIN_OF(before, b->last.v[SAMPLE_CPU_USAGE]);
-        b->cpu_before = before;
-        b->active = !first && span > 0 && used >= span * ACTIVE_CPU_PERMYRIAD / 10000;
+        if (before.at > 0 && before.at < now) {
+                b->active = did_something(&before, &b->last);
+                if (b->kind == PARTY_SERVICE && !is_disturbed(b))
+                        baseline_feed(&b->baseline, &before, &b->last);
+        }
         if (now - b->limits_at >= LIMITS_USEC || b->limits_at == 0) {
                 uint32_t have;
 

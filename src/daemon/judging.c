@@ -31,6 +31,8 @@
 #define RECORDS_MAX 512
 #define RESERVED_PIDS 300 /* kernel/pid.c */
 #define HOST_AGE_USEC (200 * USEC_PER_MSEC)
+#define TOPS_MAX 64 /* cgroups right below the root; of more it is not asked what they have */
+#define REST_USEC (USEC_PER_SEC / 2) /* between two looks at what is in no cgroup */
 
 /* ---- memories ---- */
 
@@ -381,7 +383,8 @@ static void add_service(Guard *g, Bystander *b) {
 
         if (!b->judged && !(b->judged = calloc(1, sizeof(*b->judged))))
                 return;
-        b->judged->used_at = j->scene.now;
+        if (b->active)
+                b->judged->used_at = j->scene.now;
         p = (Party){
                 .id = b->node->id,
                 .parent = index_of_group(g, b->node->parent),
@@ -389,7 +392,9 @@ static void add_service(Guard *g, Bystander *b) {
                 .name = cgpath_basename(b->node->path),
                 .limits = limits_of(&b->limits),
                 .protected_why = "a service of the host",
+                .since = b->since,
                 .now = &b->last,
+                .baseline = &b->baseline,
                 .io_now = b->io_at > 0 ? &b->meter.io : NULL,
                 .io_before = b->io_before_at > 0 ? &b->io_before : NULL,
                 .io_span = b->io_before_at > 0 ? b->io_at - b->io_before_at : 0,
@@ -446,6 +451,54 @@ static bool takes_part(const Target *t, usec_t now) {
                (t->judged && (judge_holds(&t->judged->memory) || now - t->judged->used_at < LINGER_USEC));
 }
 
+typedef struct Tops { /* the cgroups right below the root */
+        uint64_t memory;
+        unsigned n;
+        bool unknown; /* of one of them it is not known what it has */
+} Tops;
+
+static void add_top(Tops *tops, const TreeNode *node) {
+        CgUsage u = {};
+
+        if (tops->unknown || !node->parent || node->parent->parent)
+                return;
+        tops->unknown = ++tops->n > TOPS_MAX || cg_read_occupancy(node->fd, &u) < 0 || !u.have_memory;
+        tops->memory = num_add_sat(tops->memory, u.memory_bytes);
+}
+
+/* Right after the host's own look: a hog runs on in between, and what it took by then must not be taken for the rest's. */
+static void feed_rest(Guard *g, usec_t now) {
+        const Sample *host = &g->measure->host;
+        Judging *j = g->judging;
+        uint64_t used;
+        Tops tops = {};
+        size_t i = 0;
+        Bystander *b;
+        Target *t;
+
+        if (now - j->rest_at < REST_USEC || !sample_has(host, SAMPLE_HOST_MEMORY_TOTAL) ||
+            !sample_has(host, SAMPLE_HOST_MEMORY_FREE))
+                return;
+        j->rest_at = now;
+        while ((b = map_next(&j->bystanders, &i)))
+                if (!b->node->user)
+                        add_top(&tops, b->node);
+        i = 0;
+        while ((t = map_next(&g->targets, &i)))
+                if (!t->leaving)
+                        add_top(&tops, t->node);
+        used = host->v[SAMPLE_HOST_MEMORY_TOTAL] -
+               MIN_OF(host->v[SAMPLE_HOST_MEMORY_TOTAL], host->v[SAMPLE_HOST_MEMORY_FREE]);
+        if (!tops.unknown && tops.n > 0)
+                rest_feed_memory(&j->rest, used - MIN_OF(used, tops.memory), now);
+}
+
+/* What is left of its memory is in no cgroup from now on. */
+void judging_top_gone(Guard *g, const TreeNode *node) {
+        if (g->judging && node->parent && !node->parent->parent)
+                rest_forget_memory(&g->judging->rest);
+}
+
 static void make_scene(Guard *g, usec_t now) {
         Judging *j = g->judging;
         Measure *m = g->measure;
@@ -465,6 +518,7 @@ static void make_scene(Guard *g, usec_t now) {
                 .pid_max = g->host.pid_max > 2 * RESERVED_PIDS ? g->host.pid_max - RESERVED_PIDS
                                                                : g->host.pid_max,
                 .host_tasks = host_tasks(g),
+                .rest = &j->rest,
                 .rules = rules_of(g),
                 .paused = g->paused || g->released,
         };
@@ -497,11 +551,13 @@ static void make_scene(Guard *g, usec_t now) {
         }
         i = 0;
         while ((b = map_next(&j->bystanders, &i))) {
-                bool held = b->judged && judge_holds(&b->judged->memory);
-
-                if (b->kind == PARTY_SERVICE && b->last.at > 0 &&
-                    (b->active || held || (b->judged && now - b->judged->used_at < LINGER_USEC)))
+                /* With containers below it, it is one of the groups. */
+                if (b->kind != PARTY_SERVICE || b->last.at == 0 || b->scene_made == j->n_scenes)
+                        continue;
+                if (b->active || (b->judged && now - b->judged->used_at < LINGER_USEC))
                         add_service(g, b);
+                else if (b->judged && now - b->judged->used_at > FORGET_USEC)
+                        b->judged = judged_free(b->judged);
         }
         j->scene.parties = j->parties;
         j->scene.n = j->n_parties;
@@ -591,6 +647,7 @@ void judging_step(Guard *g) {
                 return;
         j->stepping = true;
         measure_host(g, HOST_AGE_USEC);
+        feed_rest(g, guard_clock());
         bystander_refresh(g, HOST_AGE_USEC);
         make_scene(g, guard_clock());
         n = judge_step(j->judge, ops_of(g, &ops), &j->scene, verdicts);

@@ -35,7 +35,7 @@ typedef struct Judged {
         LimitSet io_leased; /* io.max with our leases */
 } Judged;
 
-/* What is no container: a service of the host's, or a group (slice, directory) above others. */
+/* What is no container: a service of the host's or a user's, a virtual machine, or a group (slice, directory) above others. */
 typedef struct Bystander {
         TreeNode *node;
         PartyKind kind;
@@ -45,7 +45,8 @@ typedef struct Bystander {
         usec_t io_before_at, io_at;
         LimitSet limits; /* of the kernel's files, as of limits_at */
         usec_t limits_at;
-        uint64_t cpu_before; /* CPU time at the look before */
+        Baseline baseline; /* of a service */
+        usec_t since; /* it exists; 0: longer than we look */
         bool active; /* it did something between the last two looks */
         Judged *judged; /* NULL: it never did anything */
         uint32_t scene_index;
@@ -74,6 +75,7 @@ typedef struct Judging {
         Thaw *thaw;
         sd_event_source *thaw_source;
         Map bystanders; /* cgroup id → Bystander */
+        size_t n_services; /* of them */
         Map records; /* "tenant/name" → Record */
         Map budgets; /* tenant's name → Budget */
         usec_t step_at; /* the last step */
@@ -84,6 +86,8 @@ typedef struct Judging {
         uint64_t n_scenes;
         Scene scene; /* of the step under way, or the last one */
         PartyMemory host_memory;
+        Rest rest; /* of the host: what no party takes */
+        usec_t rest_at; /* its memory was measured */
         usec_t bystanders_at, bystanders_took; /* they were looked at; what that cost of CPU time */
         Allowance steps;
         bool stepping;
@@ -101,6 +105,7 @@ void judging_free(Guard *g); /* leases stay for the next guard; frozen ones are 
 void judging_beat(Guard *g, usec_t now);
 void judging_step(Guard *g); /* after a round of looks */
 void judging_gone(Guard *g, Target *t, bool alive); /* its cgroup is gone, or no target any more */
+void judging_top_gone(Guard *g, const TreeNode *node); /* of any node: it is gone */
 void judging_changed(Guard *g, Target *t); /* its name or tenant became known */
 Judged *judged_free(Judged *j);
 /* Its memory, made where it has none. NULL: no memory. */

@@ -48,6 +48,8 @@ typedef struct Kit {
         LimitSet io_limits[KIT_MAX];
         Baseline baselines[KIT_MAX];
         FairShare fair[KIT_MAX];
+        Rest rest;
+        uint64_t outside, outside_rate; /* bytes in no cgroup, more a second; 0: not known */
 } Kit;
 
 static inline uint32_t kit_add(Kit *k, uint32_t parent, PartyKind kind, const char *name) {
@@ -109,6 +111,7 @@ static inline Kit *kit_new(unsigned n_cpus, uint64_t memory_bytes) {
                            .storm_window = 60 * USEC_PER_SEC,
                            .max_throttled = 2500 },
         };
+        k->scene.rest = &k->rest;
         (void)kit_add(k, NO_PARTY, PARTY_HOST, "host");
         return k;
 }
@@ -220,6 +223,9 @@ static inline void kit_baseline(Kit *k, uint32_t p, BaselineResource r, unsigned
 /* Time passes: counters grow, there is a new look at everybody. */
 static inline void kit_tick(Kit *k, usec_t span) {
         k->scene.now += span;
+        k->outside += num_muldiv(k->outside_rate, span, USEC_PER_SEC);
+        if (k->outside > 0)
+                rest_feed_memory(&k->rest, k->outside, k->scene.now);
         for (uint32_t p = 0; p < k->scene.n; p++) {
                 k->samples[p].at = k->scene.now;
                 for (int f = 0; f < _SAMPLE_MAX; f++)

@@ -28,8 +28,10 @@ static Blame blame(Kit *k, Resource r, uint32_t victim) {
         const Harm *const victims[] = { &harm };
         Blame b;
 
-        kit_run(k, 30 * USEC_PER_SEC);
-        fair_compute(&k->scene, k->fair);
+        for (unsigned i = 0; i < 30; i++) {
+                kit_run(k, USEC_PER_SEC);
+                fair_compute(&k->scene, k->fair);
+        }
         blame_rank(&k->scene, k->fair, victims, 1, r, &b);
         return b;
 }
@@ -321,6 +323,77 @@ static void test_io(void **state) {
         assert_int_equal(candidate(&b, elsewhere)->score, 0); /* that is another disk */
 }
 
+/* What no cgroup does on the disk: some of what it writes may be on their behalf. */
+static void test_io_kernel(void **state) {
+        static const struct {
+                SampleDevice kernel; /* a second */
+                BlameWhy outcome;
+        } rows[] = {
+                { {}, BLAME_CULPRIT },
+                { RATE(43008000), BLAME_CULPRIT }, /* journals */
+                { RATE(4 * 43008000), BLAME_CULPRIT },
+                { RATE(14 * 43008000), BLAME_KERNEL }, /* a RAID that is rebuilt */
+                { { .rbytes = 10 * 43008000, .rios = 10 * 10500 },
+                  BLAME_KERNEL }, /* files that the kernel serves */
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
+                uint32_t db = kit_add(k, KIT_HOST, PARTY_CONTAINER, "db");
+                uint32_t hog = kit_add(k, KIT_HOST, PARTY_CONTAINER, "hog");
+                Blame b;
+
+                kit_io(k, db, KIT_DISK, RATE(2048000));
+                kit_io(k, hog, KIT_DISK, RATE(40960000));
+                kit_io(k, KIT_HOST, KIT_DISK, rows[i].kernel);
+                kit_busy(k, KIT_DISK, 9900);
+                kit_stall(k, db, RESOURCE_IO, 6000);
+                kit_stall(k, hog, RESOURCE_IO, 9000);
+                b = blame(k, RESOURCE_IO, db);
+                assert_int_equal(b.outcome, rows[i].outcome);
+                assert_int_equal(b.culprit, rows[i].outcome == BLAME_CULPRIT ? hog : NO_PARTY);
+                if (rows[i].outcome != BLAME_KERNEL)
+                        continue;
+                assert_int_equal(b.candidates[0].party, NO_PARTY);
+                assert_in_range(b.candidates[0].used, 9080, 9100); /* ten parts, theirs is one */
+                assert_in_range(candidate(&b, hog)->used, 860, 870);
+        }
+}
+
+/* Memory that is in no cgroup counts by what it becomes more, not by what it is. */
+static void test_memory_kernel(void **state) {
+        static const struct {
+                uint64_t growth; /* bytes a second */
+                BlameWhy outcome;
+        } rows[] = {
+                { 0, BLAME_CULPRIT },
+                { KIT_M / 2, BLAME_CULPRIT },
+                { 10 * KIT_M, BLAME_CULPRIT },
+                { 300 * KIT_M, BLAME_KERNEL },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_kit_ Kit *k = kit_new(4, 32 * KIT_G);
+                uint32_t db = kit_add(k, KIT_HOST, PARTY_CONTAINER, "db");
+                uint32_t grows = kit_add(k, KIT_HOST, PARTY_CONTAINER, "grows");
+                Blame b;
+
+                k->outside = 8 * KIT_G;
+                k->outside_rate = rows[i].growth;
+                kit_set(k, db, SAMPLE_MEMORY, KIT_G);
+                kit_set(k, grows, SAMPLE_MEMORY, KIT_G);
+                kit_rate(k, grows, SAMPLE_MEMORY, 20 * KIT_M);
+                kit_rate(k, db, SAMPLE_REFAULT_FILE, 3000);
+                b = blame(k, RESOURCE_MEMORY, db);
+                assert_int_equal(b.outcome, rows[i].outcome);
+                assert_int_equal(b.culprit, rows[i].outcome == BLAME_CULPRIT ? grows : NO_PARTY);
+                if (rows[i].growth <= KIT_M / 2)
+                        assert_in_range(candidate(&b, grows)->growth_part, 10000, 10000);
+        }
+}
+
 static void test_pids(void **state) {
         _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
         uint32_t many = kit_add(k, KIT_HOST, PARTY_CONTAINER, "many");
@@ -480,6 +553,7 @@ int main(void) {
                 cmocka_unit_test(test_only_victim),  cmocka_unit_test(test_nobody),
                 cmocka_unit_test(test_kernel),       cmocka_unit_test(test_memory),
                 cmocka_unit_test(test_memory_still), cmocka_unit_test(test_io),
+                cmocka_unit_test(test_io_kernel),    cmocka_unit_test(test_memory_kernel),
                 cmocka_unit_test(test_pids),         cmocka_unit_test(test_forks),
                 cmocka_unit_test(test_random),       cmocka_unit_test(test_hostile),
         };
