@@ -52,19 +52,36 @@ static bool is_forbidden(const Scene *s, const Party *p) {
 
 static bool has_room(const JudgeStep *t) { return t->n + LADDER_ACTS_MAX <= VERDICTS_MAX; }
 
-static void remember_victim(const JudgeStep *t, PartyMemory *m, const Harm *h) {
+/* For whose sake p is held back: others may be hurt by the same, but it would not be for them. */
+static void remember_victim(const JudgeStep *t, const Party *p, const Harm *h) {
+        PartyMemory *m = p->memory;
         uint64_t *victims = m->victims[h->resource];
         unsigned *n = &m->n_victims[h->resource], share = 0, at = 0;
 
+        if (!h || !blame_counts(p, &t->scene->parties[h->party]))
+                return;
         while (at < *n && victims[at] != h->id)
                 at++;
         if (at == ARRAY_SIZE(m->victims[0]))
-                for (at = 0; at < *n && judge_still_hurt(t, h->resource, victims[at], &share);)
+                for (at = 0; at < *n && judge_still_hurt(t, p, h->resource, victims[at], &share);)
                         at++;
         if (at == ARRAY_SIZE(m->victims[0]))
                 return;
         victims[at] = h->id;
         *n = MAX_OF(*n, at + 1);
+}
+
+/* Of those in a group for whose sake p may be held back, the one that waits most. NULL: there is none. */
+static const Harm *worst_for(const JudgeStep *t, const Party *p, const JudgeGroup *g) {
+        const Harm *worst = NULL;
+
+        for (size_t i = 0; i < g->n; i++) {
+                const Harm *h = g->victims[i];
+
+                if (blame_counts(p, &t->scene->parties[h->party]) && (!worst || h->share > worst->share))
+                        worst = h;
+        }
+        return worst;
 }
 
 static void device_rates(const Party *p, dev_t dev, uint64_t ret[static LADDER_VALUES_MAX]) {
@@ -141,6 +158,7 @@ static LadderInput input_of(const JudgeStep *t, uint32_t party, Resource r, cons
         const Party *p = &s->parties[party];
         const Settings *settings = judge_settings(p);
         const FairShare *fair = &t->judge->fair[party];
+        const Harm *worst = g ? worst_for(t, p, g) : NULL;
         bool urgent = g && g->worst[0]->urgent;
         LadderInput in = {
                 .now = s->now,
@@ -179,11 +197,11 @@ static LadderInput input_of(const JudgeStep *t, uint32_t party, Resource r, cons
         in.beneath[LEVER_IO] = LIMIT_INFINITY;
         device_rates(p, in.dev, in.io);
         if (g)
-                in.share = g->worst[0]->share;
+                in.share = worst ? worst->share : g->worst[0]->share;
         else {
                 in.calm = true;
                 for (unsigned i = 0; i < p->memory->n_victims[r]; i++)
-                        if (judge_still_hurt(t, r, p->memory->victims[r][i], &in.share))
+                        if (judge_still_hurt(t, p, r, p->memory->victims[r][i], &in.share))
                                 in.calm = false;
         }
         return in;
@@ -319,8 +337,10 @@ static unsigned run_ladder(JudgeStep *t, uint32_t party, Resource r, const Judge
         unsigned n;
 
         t->judge->stepped[party] |= (uint8_t)(1U << r);
+        if (g)
+                remember_victim(t, &t->scene->parties[party], worst_for(t, &t->scene->parties[party], g));
         for (unsigned i = 0; g && i < g->n_worst; i++)
-                remember_victim(t, m, g->worst[i]);
+                remember_victim(t, &t->scene->parties[party], g->worst[i]);
         n = ladder_step(l, &in, acts);
         for (unsigned i = 0; i < n; i++)
                 note_act(t, party, &acts[i], g);

@@ -42,8 +42,8 @@ void judge_form_groups(JudgeStep *t);
 void judge_add_to_group(JudgeGroup *g, const Harm *h);
 /* Whether an external harm is one still, by the last look. */
 bool judge_goes_on(const JudgeStep *t, const Harm *h);
-/* Whether it is harmed by others, by the window; raises *share to its share. */
-bool judge_still_hurt(const JudgeStep *t, Resource r, uint64_t id, unsigned *share);
+/* Whether the party of that id is harmed by others, by the window, and by may be held back for its sake; raises *share to its share. */
+bool judge_still_hurt(const JudgeStep *t, const Party *by, Resource r, uint64_t id, unsigned *share);
 
 static inline const Harm *judge_harm_of(const JudgeStep *t, uint32_t party, int r) {
         return &t->judge->harms[(size_t)party * _RESOURCE_MAX + (size_t)r];

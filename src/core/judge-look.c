@@ -245,11 +245,11 @@ void judge_form_groups(JudgeStep *t) {
                 }
 }
 
-bool judge_still_hurt(const JudgeStep *t, Resource r, uint64_t id, unsigned *share) {
+bool judge_still_hurt(const JudgeStep *t, const Party *by, Resource r, uint64_t id, unsigned *share) {
         for (size_t i = 0; i < t->n_victims; i++) {
                 const Harm *h = t->judge->victims[i];
 
-                if (h->id != id || h->resource != r)
+                if (h->id != id || h->resource != r || !blame_counts(by, &t->scene->parties[h->party]))
                         continue;
                 *share = MAX_OF(*share, h->share);
                 return true;

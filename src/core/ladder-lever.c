@@ -133,7 +133,7 @@ static bool cut_io(const LadderInput *in, LeverState *v) {
                 value = MIN_OF(value, lease);
                 if (in->thrash && !io_knobs[i].reads)
                         value = lease;
-                if (at < 0 && value >= beneath_io(in, knob))
+                if (value >= beneath_io(in, knob))
                         continue;
                 felt = felt || (value < use && is_felt(at >= 0 ? lease : use, value));
                 values[n] = (LimitEntry){ knob, value, 0 };
@@ -163,6 +163,20 @@ bool lever_cut(const LadderInput *in, LeverState *v, Lever lever, bool again) {
 }
 
 /* ---- and back ---- */
+
+bool lever_lift(const LadderInput *in, LeverState *v, Lever lever, bool *ret_release) {
+        uint64_t lease = lease_of(v), floor = 0;
+
+        if (lever == LEVER_CPU)
+                floor = or_else(in->cpu_floor, LADDER_CPU_FLOOR);
+        else if (lever == LEVER_MEMORY)
+                floor = or_else(in->memory_floor, LADDER_MEMORY_FLOOR);
+        if (!v->on || lease >= floor)
+                return false;
+        *ret_release = floor >= in->beneath[lever];
+        v->values[0].value = floor;
+        return true;
+}
 
 static bool nearly(uint64_t use, uint64_t lease) { return use >= lease - lease / 8; }
 

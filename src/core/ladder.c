@@ -218,6 +218,28 @@ static void throttle_soon(Step *s) {
                 throttle(s, l->lever);
 }
 
+/* A guarantee may rise, or its tenant's others use less of it. True: something was raised, that is enough for now. */
+static bool lift_to_floors(Step *s) {
+        Ladder *l = s->l;
+
+        for (Lever lever = 0; lever <= LEVER_PIDS && !l->dry; lever++) {
+                LeverState *v = &l->levers[lever];
+                bool all = false;
+                Act *a;
+
+                if (!lever_lift(s->in, v, lever, &all))
+                        continue;
+                if (all) {
+                        release(s, lever, ACT_WHY_FLOOR);
+                        continue;
+                }
+                a = act(s, ACT_RELAX, ACT_WHY_FLOOR, lever);
+                memcpy(a->values, v->values, sizeof(a->values));
+                a->n = v->n;
+        }
+        return s->n > 0;
+}
+
 /* ---- beyond throttling ---- */
 
 static bool may_freeze(const Step *s) {
@@ -459,6 +481,8 @@ unsigned ladder_step(Ladder *l, const LadderInput *in, Act ret[static LADDER_ACT
         /* The mode was raised or lowered in the middle: a new episode. */
         if (l->rung != RUNG_NONE && l->dry != (in->mode < MODE_THROTTLE))
                 end(&s, ACT_WHY_POLICY);
+        if (lift_to_floors(&s))
+                return s.n;
         if (in->harmed && !in->gone)
                 harm(&s);
         else if (l->rung == RUNG_NONE)

@@ -13,7 +13,8 @@
  *    While the share still rises a further cut by the same lever waits for LADDER_EFFECT only: what was done is not enough, that is certain already.
  *  - Cuts are multiplicative. CPU: to the entitlement, and from there on to the half of what is used; where harm came back after it was let go,
  *    to the half of what is used at once, but no further than to the entitlement. IO: to the half. Memory: to 7/8.
- *    pids: to what there is less what the host has too many, but not below the half. Never below the floor. Steps back are additive: a fifth of what was cut off.
+ *    pids: to what there is less what the host has too many, but not below the half. Never below the floor; where that rises, the lease does, at once.
+ *    Steps back are additive: a fifth of what was cut off.
  *  - Helped: the worst victim's share fell by a fifth at least, or is calm. A lever that did not help in LADDER_TRIES cuts in a row (or
  *    is at its floor) stands where it ever helped; else it is released, and the next one tried. Where it is the last one, and for what runs
  *    out (memory by memory, pids by pids: it stops the growth) it stands all the same.

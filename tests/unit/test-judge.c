@@ -768,6 +768,39 @@ static void test_unexplained(void **state) {
         }
 }
 
+/*
+ * It hurts one of its own priority, and one of a lower one by the way. The first one is well again: for the other's sake it would
+ * not have been held back, and is not now.
+ */
+static void test_for_whose_sake(void **state) {
+        static Verdict verdicts[VERDICTS_MAX];
+        _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
+        _cleanup_(cleanup_judge_free) Judge *j = NULL;
+        uint32_t hog = kit_add(k, KIT_HOST, PARTY_CONTAINER, "hog");
+        uint32_t equal = kit_add(k, KIT_HOST, PARTY_CONTAINER, "equal");
+        uint32_t low = kit_add(k, KIT_HOST, PARTY_CONTAINER, "low");
+
+        (void)state;
+        assert_int_equal(judge_new(KIT_MAX, &j), 0);
+        k->settings[hog].priority = k->settings[equal].priority = 200;
+        kit_cpu(k, hog, 3600000);
+        kit_cpu(k, equal, 200000);
+        kit_cpu(k, low, 200000);
+        kit_stall(k, hog, RESOURCE_CPU, 9000);
+        kit_stall(k, equal, RESOURCE_CPU, 6000);
+        kit_stall(k, low, RESOURCE_CPU, 8000);
+        for (unsigned i = 0; i < 20; i++)
+                (void)kit_step(k, j, verdicts);
+        assert_true(judge_holds(&k->memories[hog]));
+        assert_int_equal(k->memories[hog].n_victims[RESOURCE_CPU], 1);
+        assert_int_equal(k->memories[hog].victims[RESOURCE_CPU][0], k->parties[equal].id);
+        kit_stall(k, equal, RESOURCE_CPU, 0);
+        for (unsigned i = 0; i < 60; i++)
+                (void)kit_step(k, j, verdicts);
+        assert_int_equal(k->memories[low].harm[RESOURCE_CPU].class, HARM_EXTERNAL);
+        assert_false(judge_holds(&k->memories[hog]));
+}
+
 /* Who is held back takes too little to matter: that is no news, and `why` says that he is held back. */
 static void test_held_already(void **state) {
         static const struct {
@@ -1120,21 +1153,37 @@ static void test_record(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_cpu),          cmocka_unit_test(test_memory),
-                cmocka_unit_test(test_memory_swap),  cmocka_unit_test(test_took_it),
-                cmocka_unit_test(test_stop),         cmocka_unit_test(test_one_kill),
-                cmocka_unit_test(test_quiet),        cmocka_unit_test(test_ending),
-                cmocka_unit_test(test_memory_never), cmocka_unit_test(test_io),
-                cmocka_unit_test(test_forks),        cmocka_unit_test(test_forks_fast),
-                cmocka_unit_test(test_thrash),       cmocka_unit_test(test_innocent),
-                cmocka_unit_test(test_on_off),       cmocka_unit_test(test_ten_hogs),
-                cmocka_unit_test(test_storm),        cmocka_unit_test(test_observe),
-                cmocka_unit_test(test_off),          cmocka_unit_test(test_interrupted),
-                cmocka_unit_test(test_restart),      cmocka_unit_test(test_restart_loop),
-                cmocka_unit_test(test_refused),      cmocka_unit_test(test_unexplained),
-                cmocka_unit_test(test_held_already), cmocka_unit_test(test_mixed),
-                cmocka_unit_test(test_disks),        cmocka_unit_test(test_our_doing),
-                cmocka_unit_test(test_record),       cmocka_unit_test(test_two_ladders),
+                cmocka_unit_test(test_cpu),
+                cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_memory_swap),
+                cmocka_unit_test(test_took_it),
+                cmocka_unit_test(test_stop),
+                cmocka_unit_test(test_one_kill),
+                cmocka_unit_test(test_quiet),
+                cmocka_unit_test(test_ending),
+                cmocka_unit_test(test_memory_never),
+                cmocka_unit_test(test_io),
+                cmocka_unit_test(test_forks),
+                cmocka_unit_test(test_forks_fast),
+                cmocka_unit_test(test_thrash),
+                cmocka_unit_test(test_innocent),
+                cmocka_unit_test(test_on_off),
+                cmocka_unit_test(test_ten_hogs),
+                cmocka_unit_test(test_storm),
+                cmocka_unit_test(test_observe),
+                cmocka_unit_test(test_off),
+                cmocka_unit_test(test_interrupted),
+                cmocka_unit_test(test_restart),
+                cmocka_unit_test(test_restart_loop),
+                cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_unexplained),
+                cmocka_unit_test(test_held_already),
+                cmocka_unit_test(test_mixed),
+                cmocka_unit_test(test_disks),
+                cmocka_unit_test(test_our_doing),
+                cmocka_unit_test(test_record),
+                cmocka_unit_test(test_two_ladders),
+                cmocka_unit_test(test_for_whose_sake),
                 cmocka_unit_test(test_observed),
         };
 

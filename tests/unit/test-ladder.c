@@ -148,6 +148,56 @@ static void next_lever(void **state) {
         assert_true(ladder_holds(&e.l));
 }
 
+/* What it is guaranteed becomes more while it is held back. */
+static void floor_rises(void **state) {
+        Episode e = { .in = usual(RESOURCE_CPU) };
+        Episode memory = { .in = usual(RESOURCE_MEMORY) };
+
+        (void)state;
+        run(&e, 1, 5000);
+        expect(&e, "notify throttle:cpu");
+        e.in.cpu_used = SEC;
+        e.in.cpu_floor = SEC * 3 / 2;
+        run(&e, 1, 5000);
+        expect(&e, "relax:cpu");
+        assert_int_equal(e.last.values[0].value, SEC * 3 / 2);
+        assert_int_equal(e.last.why, ACT_WHY_FLOOR);
+        e.in.cpu_floor = SEC;
+        run(&e, 1, 5000);
+        expect(&e, ""); /* to be cut further, that must help first */
+        e.in.beneath[LEVER_CPU] = SEC * 7 / 4;
+        e.in.cpu_floor = SEC * 2; /* a quota holds it back more than we may */
+        run(&e, 1, 5000);
+        expect(&e, "release:cpu");
+        assert_false(ladder_holds(&e.l));
+
+        run(&memory, 2, 5000);
+        expect(&memory, "notify throttle:memory");
+        memory.in.memory_floor = 750 * MIB;
+        run(&memory, 1, 0);
+        expect(&memory, "relax:memory");
+        assert_int_equal(memory.last.values[0].value, 750 * MIB);
+}
+
+/* Somebody gave it an io.max of its own that is tighter than our lease: that one is ours no more. */
+static void io_beneath(void **state) {
+        Episode e = { .in = usual(RESOURCE_IO) };
+        _cleanup_(limit_set_deinit) LimitSet beneath = LIMIT_SET_INIT;
+
+        (void)state;
+        e.in.beneath_io = &beneath;
+        e.in.io[3] = 6000;
+        run(&e, 2, 8000);
+        expect(&e, "notify throttle:io");
+        assert_int_equal(e.last.n, 2);
+        assert_int_equal(limit_set_put(&beneath, (LimitKnob){ LIMIT_IO_WRITE_IOPS_MAX, DISK }, 100, 0), 0);
+        run(&e, 2, 6000);
+        expect(&e, "throttle:io");
+        assert_int_equal(e.last.n, LADDER_VALUES_MAX - 1); /* further cuts are of both directions */
+        for (unsigned i = 0; i < e.last.n; i++)
+                assert_true(e.last.values[i].knob.limit != LIMIT_IO_WRITE_IOPS_MAX);
+}
+
 /* One that helped once is left where it is when the next one is tried. */
 static void stands(void **state) {
         Episode e = { .in = usual(RESOURCE_IO) };
@@ -1362,6 +1412,8 @@ int main(void) {
                 cmocka_unit_test(helped_at_once),
                 cmocka_unit_test(cut_again),
                 cmocka_unit_test(next_lever),
+                cmocka_unit_test(floor_rises),
+                cmocka_unit_test(io_beneath),
                 cmocka_unit_test(stands),
                 cmocka_unit_test(no_lever),
                 cmocka_unit_test(rising),
