@@ -120,7 +120,7 @@ static void score(const Scene *scene, const FairShare *fair, Resource resource, 
 /* What the kernel, and whoever is in no cgroup of the scene, uses. It is not weighed against anybody: half of CPU and disk is its right. */
 static void measure_rest(const Scene *scene, const FairShare *fair, const Blame *b, uint64_t cpu_explained,
                          Candidate *c) {
-        usec_t span = rest_memory_span(scene->rest);
+        usec_t span = rest_span(scene->rest);
 
         switch (b->resource) {
         case RESOURCE_CPU:
@@ -128,9 +128,9 @@ static void measure_rest(const Scene *scene, const FairShare *fair, const Blame 
                 c->entitled = c->used / 2;
                 break;
         case RESOURCE_MEMORY:
-                c->used = c->entitled = rest_memory(scene->rest);
-                c->grown = rest_memory_grown(scene->rest);
-                c->growth = per_sec((int64_t)rest_memory_growth(scene->rest), span);
+                c->used = c->entitled = rest_bytes(scene->rest);
+                c->grown = rest_grown(scene->rest);
+                c->growth = per_sec((int64_t)rest_growth(scene->rest), span);
                 if (part(takes(c), scene->memory_bytes) < REST_MIN)
                         c->grown = c->growth = 0;
                 break;

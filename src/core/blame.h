@@ -13,8 +13,8 @@
  *  pids    half the share in the growth of tasks, half its tasks as part of all; forks that failed at its pids.max count as growth,
  *          and a tenth of those that are counted (most end again, but each takes an id meanwhile).
  *
- * Candidates are leaves: containers, services, and the kernel's (or nobody's) rest of the host (rest.h; of memory only its growth
- * counts). The highest score decides: is it out of reach, of higher priority, or may not be touched, then nobody is held back, for
+ * Candidates are leaves: containers, services, and the kernel's (or nobody's) rest of the host (fair.h, rest.h; of memory only
+ * its growth counts). The highest score decides: is it out of reach, of higher priority, or may not be touched, then nobody is held back, for
  * nobody stands in. Who is itself the only victim is none.
  */
 

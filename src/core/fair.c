@@ -22,8 +22,9 @@
  * as much as some more bytes (OP_BYTES). That is between what it is on flash (4 KiB) and on spinning disks (1 MiB), and only
  * parts of one disk are ever compared; where io.cost runs, it knows better. io.max is no part of this: bytes are not device time.
  * Who waits and does nothing wants some of the busiest disk that is written to (fair_device_written()). What the host does
- * beyond its cgroups (rest.h) is one sibling more at the top; but for what the kernel writes on their behalf: to fsync one block it
- * may write a journal of three or four, in no cgroup. So writes up to JOURNALS times theirs are taken for that.
+ * beyond its cgroups is one sibling more at the top; but for what the kernel writes on their behalf: to fsync one block it
+ * may write a journal of three or four, in no cgroup. So writes up to JOURNALS times theirs are taken for that. Of whom has not been
+ * looked at again yet, traffic is of that rest, too, until it is: else somebody would be to blame for it who has been.
  *
  * All sums are integers and saturate; a level is found by bisection, so that the result does not depend on the order of siblings.
  */
@@ -349,13 +350,34 @@ static Cost cost_of_all(const Scene *scene, dev_t dev) {
         return all;
 }
 
+/* Of one way: disks merge what cgroups count one by one, so bytes and operations are each compared with their own. */
+static uint64_t beyond(const Cost *host, const Cost *all, int way) {
+        Cost c = {};
+
+        c.bytes[way] = host->bytes[way] - MIN_OF(host->bytes[way], all->bytes[way]);
+        c.ops[way] = host->ops[way] - MIN_OF(host->ops[way], all->ops[way]);
+        return traffic_of(&c, way);
+}
+
+/* Traffic of the rest of the host. */
+static uint64_t rest_on(const Scene *scene, dev_t dev, const Cost *all) {
+        Cost host = cost_on(&scene->parties[0], dev);
+        uint64_t journals = num_muldiv(traffic_of(all, WRITES), JOURNALS, 1),
+                 writes = beyond(&host, all, WRITES);
+
+        return num_add_sat(beyond(&host, all, READS), writes - MIN_OF(writes, journals));
+}
+
 unsigned fair_device_part(const Scene *scene, uint32_t party, dev_t dev) {
-        return cost_part(cost_on(&scene->parties[party], dev), cost_of_all(scene, dev),
-                         rest_on_disk(scene->rest, dev, scene->now));
+        Cost all = cost_of_all(scene, dev);
+
+        return cost_part(cost_on(&scene->parties[party], dev), all, rest_on(scene, dev, &all));
 }
 
 unsigned fair_device_rest(const Scene *scene, dev_t dev) {
-        return rest_part(cost_of_all(scene, dev), rest_on_disk(scene->rest, dev, scene->now));
+        Cost all = cost_of_all(scene, dev);
+
+        return rest_part(all, rest_on(scene, dev, &all));
 }
 
 bool fair_device_busy(const Scene *scene, dev_t dev, unsigned *ret_permyriad) {
@@ -456,30 +478,6 @@ static size_t collect_disks(const Scene *scene, Disk *disks) {
         return n;
 }
 
-/* Of one way: disks merge what cgroups count one by one, so bytes and operations are each compared with their own. */
-static uint64_t beyond(const Cost *host, const Cost *all, int way) {
-        Cost c = {};
-
-        c.bytes[way] = host->bytes[way] - MIN_OF(host->bytes[way], all->bytes[way]);
-        c.ops[way] = host->ops[way] - MIN_OF(host->ops[way], all->ops[way]);
-        return traffic_of(&c, way);
-}
-
-static void feed_rest(const Scene *scene, Disk *disk) {
-        const Party *host = scene->parties;
-        uint64_t writes, journals = num_muldiv(traffic_of(&disk->all, WRITES), JOURNALS, 1);
-        Cost done = cost_on(host, disk->dev);
-
-        if (!scene->rest)
-                return;
-        writes = beyond(&done, &disk->all, WRITES);
-        writes -= MIN_OF(writes, journals);
-        if (host->io_now && host->io_before && host->io_span > 0)
-                rest_feed_disk(scene->rest, disk->dev, num_add_sat(beyond(&done, &disk->all, READS), writes),
-                               scene->now);
-        disk->rest = rest_on_disk(scene->rest, disk->dev, scene->now);
-}
-
 /* written: for who only waits. */
 static void fair_disk(const Scene *scene, FairShare *all, const Disk *disk, bool written) {
         for (uint32_t i = 0; i < scene->n; i++) {
@@ -517,7 +515,7 @@ static void fair_io(const Scene *scene, FairShare *all) {
 
         (void)fair_device_written(scene, &written, &busy);
         for (size_t d = 0; d < n; d++) {
-                feed_rest(scene, &disks[d]);
+                disks[d].rest = rest_on(scene, disks[d].dev, &disks[d].all);
                 fair_disk(scene, all, &disks[d], disks[d].dev == written);
         }
         for (uint32_t i = scene->n; i-- > 0;) {

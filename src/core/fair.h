@@ -31,7 +31,7 @@ typedef struct FairShare {
         } work;
 } FairShare;
 
-/* One per party, in their order. Feeds the scene's Rest with what disks do beyond that. */
+/* One per party, in their order. */
 void fair_compute(const Scene *scene, FairShare *ret);
 
 /* How much of its time a device had something to do, over the host's io_span; permyriad. False: not known. */

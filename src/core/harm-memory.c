@@ -72,7 +72,7 @@ static uint64_t growth_of(const Party *p) { return had_growth(&p->memory->had, &
 
 /* The party's part in the growth of all containers, services and the rest of the host; permyriad, 0 where it hardly does. */
 static unsigned growth_part(const HarmCase *c) {
-        uint64_t all = rest_memory_growth(c->scene->rest), own = growth_of(c->party);
+        uint64_t all = rest_growth(c->scene->rest), own = growth_of(c->party);
 
         if (own == 0 || own < num_muldiv(c->scene->memory_bytes, GROWTH_MIN, PERMYRIAD))
                 return 0;

@@ -22,6 +22,7 @@
 
 #define TELL_AGAIN (60 * USEC_PER_SEC)
 #define TELL_AFTER USEC_PER_SEC
+#define TELL_AFTER_KERNEL (3 * USEC_PER_SEC)
 #define TELL_GAP (3 * USEC_PER_SEC)
 
 int judge_new(uint32_t max_parties, Judge **ret) {
@@ -142,7 +143,7 @@ static bool is_found_again(Judge *j, Resource r, BlameWhy outcome, usec_t now) {
         if (*at == 0 || now - *at > TELL_GAP)
                 *since = now;
         *at = now;
-        return now - *since >= TELL_AFTER;
+        return now - *since >= (outcome == BLAME_KERNEL ? TELL_AFTER_KERNEL : TELL_AFTER);
 }
 
 /* Somebody takes too little to matter because he is held back. */

@@ -77,7 +77,7 @@ typedef struct Scene {
         uint64_t pid_max; /* min of kernel.pid_max and threads-max */
         uint64_t host_tasks; /* that exist now; 0: not known */
         unsigned n_containers; /* on the host, cold ones too */
-        Rest *rest; /* of the host; the caller's, kept from step to step. NULL: nothing is known of it */
+        const Rest *rest; /* memory of the host that is in no cgroup; NULL: it is not known */
         HostRules rules;
         bool paused; /* nothing may be held back; all is given back */
 } Scene;

@@ -490,13 +490,13 @@ static void feed_rest(Guard *g, usec_t now) {
         used = host->v[SAMPLE_HOST_MEMORY_TOTAL] -
                MIN_OF(host->v[SAMPLE_HOST_MEMORY_TOTAL], host->v[SAMPLE_HOST_MEMORY_FREE]);
         if (!tops.unknown && tops.n > 0)
-                rest_feed_memory(&j->rest, used - MIN_OF(used, tops.memory), now);
+                rest_feed(&j->rest, used - MIN_OF(used, tops.memory), now);
 }
 
 /* What is left of its memory is in no cgroup from now on. */
 void judging_top_gone(Guard *g, const TreeNode *node) {
         if (g->judging && node->parent && !node->parent->parent)
-                rest_forget_memory(&g->judging->rest);
+                rest_forget(&g->judging->rest);
 }
 
 static void make_scene(Guard *g, usec_t now) {

@@ -225,7 +225,7 @@ static inline void kit_tick(Kit *k, usec_t span) {
         k->scene.now += span;
         k->outside += num_muldiv(k->outside_rate, span, USEC_PER_SEC);
         if (k->outside > 0)
-                rest_feed_memory(&k->rest, k->outside, k->scene.now);
+                rest_feed(&k->rest, k->outside, k->scene.now);
         for (uint32_t p = 0; p < k->scene.n; p++) {
                 k->samples[p].at = k->scene.now;
                 for (int f = 0; f < _SAMPLE_MAX; f++)

@@ -115,8 +115,11 @@ static void work_write(Hog *h, uint64_t seed, int flags) {
         while (going(h)) {
                 if (pwrite(fd, data, block, (off_t)(load_random(&seed) % n * block)) < 0)
                         _exit(1);
-                if (h->rate > 0)
-                        load_nap_until(due += USEC_PER_SEC / h->rate);
+                if (h->rate == 0)
+                        continue;
+                due = MAX_OF(due + USEC_PER_SEC / h->rate,
+                             load_clock()); /* who was kept waiting does not make up for it */
+                load_nap_until(due);
         }
 }
 
