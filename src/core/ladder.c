@@ -347,8 +347,11 @@ static void last_resort(Step *s) {
 
 /* ---- calm ---- */
 
-static usec_t calm_needed(const Ladder *l, usec_t now) {
-        unsigned shift = PRESSED_SHIFT * MIN_OF(l->relapses, 4U);
+/* What a disk has taken outlives a cut by seconds, so there a relapse costs more: not so soon. */
+static usec_t calm_needed(const Ladder *l, const LadderInput *in) {
+        unsigned first = in->resource == RESOURCE_IO ? 1 : 0;
+        unsigned shift = l->relapses > 0 ? PRESSED_SHIFT * MIN_OF(l->relapses, 4U) : first;
+        usec_t now = in->now;
 
         if (l->pressed_at == 0 || since(l->pressed_at, now) >= LADDER_PRESSED)
                 return l->calm_span;
@@ -363,7 +366,7 @@ static void calm(Step *s) {
         if (l->calm_since == 0)
                 l->calm_since = now;
         l->exhausted_at = 0;
-        if (since(l->calm_since, now) < calm_needed(l, now))
+        if (since(l->calm_since, now) < calm_needed(l, s->in))
                 return;
         if (!any_on(l) || l->dry) {
                 end(s, ACT_WHY_CALM);

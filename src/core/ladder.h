@@ -21,8 +21,8 @@
  *  - Levers by resource, of those in Throttle= and available, in this order:
  *       CPU: cpu.  IO: io, then memory's dirty pages by cpu.  memory: memory, io, cpu.  pids: pids; cpu only where pids cannot be had.
  *       A container that thrashes at its own ceiling: the same without memory, and of io its reading only. Then freeze, stop, kill.
- *  - Calm is not yet the end of the noise: who uses all that its CPU or IO lease leaves it would take more at once. Where letting go was in vain
- *    before, such a lease stands for LADDER_CALM, ·8 each time, up to LADDER_PRESSED_MAX; from LADDER_PRESSED after it was last used up
+ *  - Calm is not yet the end of the noise: who uses all that its CPU or IO lease leaves it would take more at once. Such a lease stands for
+ *    LADDER_CALM (IO: twice that); where letting go was in vain before, ·8 each time, up to LADDER_PRESSED_MAX; from LADDER_PRESSED after it was last used up
  *    the usual calm holds, so that within a minute of the noise's end all is given back.
  *  - Freeze: pulses of LADDER_PULSE, LADDER_PULSE_REST apart, at most LADDER_PULSES in a row; only with THROTTLE_FREEZE.
  *  - Stop and kill: with MODE_ENFORCE and Kill= not never; for CPU and IO after LADDER_LAST without any calm with every lever at its

@@ -608,6 +608,26 @@ static void back_to_beneath(void **state) {
         assert_int_equal(e.l.rung, RUNG_NONE);
 }
 
+/* What a disk has taken outlives a cut: while all that is left is used, the first step back takes longer. */
+static void calm_of_disk(void **state) {
+        static const unsigned first[] = { 8, 16 }; /* seconds */
+
+        (void)state;
+        for (unsigned pressed = 0; pressed < 2; pressed++) {
+                Episode e = { .in = usual(RESOURCE_IO) };
+                unsigned seconds = 0;
+
+                /* Near the floor a lease that is used up tells nothing. */
+                e.in.io[1] = pressed ? 40000000 : 3 * LADDER_IO_BYTES_FLOOR / 2;
+                e.in.io[3] = 0;
+                run(&e, 1, 5000);
+                expect(&e, "notify throttle:io");
+                for (; seconds < 60 && e.last.kind != ACT_RELAX; seconds++)
+                        run(&e, 1, 0);
+                assert_in_range(seconds, first[pressed], first[pressed] + 1);
+        }
+}
+
 /* It comes back while it is let go: held again at once, and not as hard as at first. */
 static void relapse(void **state) {
         Episode e = { .in = usual(RESOURCE_CPU) };
@@ -1408,51 +1428,29 @@ static void relax_little(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(relax_little),
-                cmocka_unit_test(helped_at_once),
-                cmocka_unit_test(cut_again),
-                cmocka_unit_test(next_lever),
-                cmocka_unit_test(floor_rises),
-                cmocka_unit_test(io_beneath),
-                cmocka_unit_test(stands),
-                cmocka_unit_test(no_lever),
-                cmocka_unit_test(rising),
-                cmocka_unit_test(cuts),
-                cmocka_unit_test(io_values),
-                cmocka_unit_test(io_odd),
-                cmocka_unit_test(thrash),
-                cmocka_unit_test(steps_back),
-                cmocka_unit_test(unfelt_back),
-                cmocka_unit_test(unfelt_cut),
-                cmocka_unit_test(back_to_beneath),
-                cmocka_unit_test(relapse),
-                cmocka_unit_test(between),
-                cmocka_unit_test(to_the_end),
-                cmocka_unit_test(not_there_yet),
-                cmocka_unit_test(last_waits),
-                cmocka_unit_test(calm_before_the_kill),
-                cmocka_unit_test(grace),
-                cmocka_unit_test(never_long_enough),
-                cmocka_unit_test(killed_again),
-                cmocka_unit_test(stop_refused),
-                cmocka_unit_test(urgent),
-                cmocka_unit_test(brakes),
-                cmocka_unit_test(budget_back),
-                cmocka_unit_test(mode_throttle),
-                cmocka_unit_test(mode_lowered),
-                cmocka_unit_test(max_throttled),
-                cmocka_unit_test(pulses),
-                cmocka_unit_test(pulses_again),
-                cmocka_unit_test(observe),
-                cmocka_unit_test(forbidden),
-                cmocka_unit_test(refused),
-                cmocka_unit_test(adopted),
-                cmocka_unit_test(on_and_off),
-                cmocka_unit_test(others_gone),
-                cmocka_unit_test(ordinary_work),
-                cmocka_unit_test(more_is_not_softer),
-                cmocka_unit_test(anything),
-                cmocka_unit_test(hostile),
+                cmocka_unit_test(relax_little),    cmocka_unit_test(helped_at_once),
+                cmocka_unit_test(cut_again),       cmocka_unit_test(next_lever),
+                cmocka_unit_test(floor_rises),     cmocka_unit_test(io_beneath),
+                cmocka_unit_test(stands),          cmocka_unit_test(no_lever),
+                cmocka_unit_test(rising),          cmocka_unit_test(cuts),
+                cmocka_unit_test(io_values),       cmocka_unit_test(io_odd),
+                cmocka_unit_test(thrash),          cmocka_unit_test(steps_back),
+                cmocka_unit_test(unfelt_back),     cmocka_unit_test(unfelt_cut),
+                cmocka_unit_test(back_to_beneath), cmocka_unit_test(calm_of_disk),
+                cmocka_unit_test(relapse),         cmocka_unit_test(between),
+                cmocka_unit_test(to_the_end),      cmocka_unit_test(not_there_yet),
+                cmocka_unit_test(last_waits),      cmocka_unit_test(calm_before_the_kill),
+                cmocka_unit_test(grace),           cmocka_unit_test(never_long_enough),
+                cmocka_unit_test(killed_again),    cmocka_unit_test(stop_refused),
+                cmocka_unit_test(urgent),          cmocka_unit_test(brakes),
+                cmocka_unit_test(budget_back),     cmocka_unit_test(mode_throttle),
+                cmocka_unit_test(mode_lowered),    cmocka_unit_test(max_throttled),
+                cmocka_unit_test(pulses),          cmocka_unit_test(pulses_again),
+                cmocka_unit_test(observe),         cmocka_unit_test(forbidden),
+                cmocka_unit_test(refused),         cmocka_unit_test(adopted),
+                cmocka_unit_test(on_and_off),      cmocka_unit_test(others_gone),
+                cmocka_unit_test(ordinary_work),   cmocka_unit_test(more_is_not_softer),
+                cmocka_unit_test(anything),        cmocka_unit_test(hostile),
                 cmocka_unit_test(names),
         };
 
