@@ -7,8 +7,9 @@
  * (thaw-internal.h). A place is taken from thaw_begin() to the last answer, so the helper never has more than THAW_MAX, and never
  * more answers to give than it can keep.
  *
- * When a helper dies, the shared memory says which cgroups are frozen by us and not taken over. Those become orphans: their owners were told
- * FAILED, their places stay taken, and the next helper is handed their directory fds and thaws them. Who wrote cgroup.freeze in
+ * When a helper dies, the shared memory says which cgroups are frozen by us and not taken over. Those become orphans: their places stay
+ * taken, and the next helper is handed their directory fds and thaws them; only then are their owners told, for what is on file of a
+ * freeze must not go before the freeze does. Who wrote cgroup.freeze in
  * between is not overlooked: the inotify instance is ours, the helpers only have copies, so its queue outlives them.
  * Where no helper can be had for it any more (thaw_free(), or it says that it cannot) we thaw ourselves.
  *
@@ -135,12 +136,15 @@ static void forget_pulse(Thaw *t, Pulse *p) {
         *p = (Pulse){};
 }
 
-static void thaw_here(Thaw *t, size_t place) {
+/* 0: it is not frozen by us. */
+static int thaw_here(Thaw *t, size_t place) {
         Pulse *p = &t->shared->pulses[place];
+        int r = 0;
 
         if (is_frozen_by_us(p))
-                (void)fd_write_at(t->entries[place].dirfd, "cgroup.freeze", "0");
+                r = fd_write_at(t->entries[place].dirfd, "cgroup.freeze", "0");
         forget_pulse(t, p);
+        return r;
 }
 
 static void free_entry(Entry *e) {
@@ -200,7 +204,7 @@ Thaw *thaw_free(Thaw *t) {
         }
         for (size_t i = 0; i < THAW_MAX; i++)
                 if (t->entries[i].state != ENTRY_FREE) {
-                        thaw_here(t, i);
+                        (void)thaw_here(t, i);
                         free_entry(&t->entries[i]);
                 }
         child_grave_wait(&t->grave, 0);
@@ -278,23 +282,21 @@ static bool is_expected(const Entry *e, const ThawAnswer *a) {
 
 static void take_answer(Thaw *t, const ThawAnswer *a, usec_t now) {
         Entry *e = a->place < THAW_MAX ? &t->entries[a->place] : NULL;
-        bool orphan;
+        ThawNews news = (ThawNews)a->news;
 
         if (!e || e->id != a->id || !is_expected(e, a)) {
                 t->broken = true;
                 return;
         }
-        orphan = e->state == ENTRY_ORPHAN;
-        if (a->news == THAW_FROZEN) {
+        if (news == THAW_FROZEN) {
                 e->state = ENTRY_FROZEN;
                 e->overdue = now + e->span + GRACE;
         } else {
-                if (orphan)
-                        thaw_here(t, a->place);
+                if (e->state == ENTRY_ORPHAN && thaw_here(t, a->place) == 0 && news == THAW_FAILED)
+                        news = THAW_OVER;
                 free_entry(e);
         }
-        if (!orphan)
-                t->done(t->user, a->id, (ThawNews)a->news, a->news == THAW_FAILED ? a->error : 0);
+        t->done(t->user, a->id, news, news == THAW_FAILED ? a->error : 0);
 }
 
 static void receive(Thaw *t, usec_t now) {
@@ -329,9 +331,19 @@ static void watch_deadlines(Thaw *t, usec_t now) {
 
 /* ---- a helper's end ---- */
 
+/* What is still to be told of a pulse whose helper is dead. Frozen: its end comes later. */
+static ThawNews last_news(const Entry *e, const Pulse *p) {
+        if (is_frozen_by_us(p))
+                return THAW_FROZEN;
+        if (e->state == ENTRY_ASKED)
+                return THAW_FAILED;
+        return state_of(p) == PULSE_TAKEN ? THAW_TAKEN : THAW_OVER;
+}
+
 /* Callbacks come last, and while there is no helper they cannot begin anything. */
 static void bury_helper(Thaw *t) {
         bool told[THAW_MAX] = {};
+        ThawNews news[THAW_MAX];
         uint64_t ids[THAW_MAX];
 
         if (t->child.fd >= 0)
@@ -341,24 +353,26 @@ static void bury_helper(Thaw *t) {
         child_grave_wait(&t->grave, DEATH_PATIENCE);
         t->broken = false;
         for (size_t i = 0; i < THAW_MAX; i++) {
+                Pulse *p = &t->shared->pulses[i];
                 Entry *e = &t->entries[i];
 
                 if (e->state == ENTRY_FREE)
                         continue;
-                told[i] = e->state != ENTRY_ORPHAN;
+                news[i] = last_news(e, p);
+                told[i] = news[i] != THAW_FROZEN || e->state == ENTRY_ASKED;
                 ids[i] = e->id;
-                if (is_frozen_by_us(&t->shared->pulses[i])) {
+                if (news[i] == THAW_FROZEN) {
                         e->state = ENTRY_ORPHAN;
                         e->span = 0;
                         e->overdue = USEC_INFINITY; /* from when it is adopted */
                 } else {
-                        forget_pulse(t, &t->shared->pulses[i]);
+                        forget_pulse(t, p);
                         free_entry(e);
                 }
         }
         for (size_t i = 0; i < THAW_MAX; i++)
                 if (told[i])
-                        t->done(t->user, ids[i], THAW_FAILED, -ECONNRESET);
+                        t->done(t->user, ids[i], news[i], news[i] == THAW_FAILED ? -ECONNRESET : 0);
 }
 
 int thaw_dispatch(Thaw *t, usec_t now) {

@@ -46,8 +46,8 @@ int thaw_begin(Thaw *t, int dirfd, uint64_t id, usec_t span);
 int thaw_end(Thaw *t, uint64_t id);
 int thaw_end_all(Thaw *t); /* the same for all */
 /* Reads answers, calls done() (which may begin and end pulses). A helper that died, or does not end a pulse 3 s after its time, is
- * started anew (at most once a second); what it had frozen is answered FAILED, and thawed by the new one (it is handed the fds
- * again). now: CLOCK_MONOTONIC. */
+ * started anew (at most once a second); what it had frozen is thawed by the new one (it is handed the fds again), and answered then.
+ * now: CLOCK_MONOTONIC. */
 int thaw_dispatch(Thaw *t, usec_t now);
 /* Restart of the helper, pulses that should be over, or USEC_INFINITY; 0 after each thaw_begin(), since only dispatch knows the
  * time. */

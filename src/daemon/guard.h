@@ -166,6 +166,8 @@ struct Target {
         unsigned
                 n_high_writes; /* of memory.high as a lease, that the writer has not done yet: until then the file may hold an older one */
         bool high_goes; /* that lease is being given back */
+        bool thaw_due; /* it was frozen */
+        bool thaw_failed; /* and could not be thawed */
         bool thaw_told; /* its freeze is being ended, and an event says so and why */
         unsigned n_leases; /* of ours that stand on it, freezes too */
 

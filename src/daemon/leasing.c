@@ -398,30 +398,68 @@ int leasing_thaw(Guard *g, Target *t) {
         return r;
 }
 
+/* It was frozen, and could not be thawed: its lease stands, and each beat tries again. True: it runs. */
+static bool try_thaw(Target *t) {
+        int r = act_read_freeze(t->node->fd);
+
+        if (r == 1)
+                r = act_write(t->node->fd, t->id, "cgroup.freeze", "0");
+        return r == 0 || r == CG_GONE;
+}
+
+static void thaw_again(Guard *g, Target *t) {
+        if (!try_thaw(t))
+                return;
+        t->thaw_failed = false;
+        announce(g, ANNOUNCE_THAW, t, NULL, NULL, "%s: runs again", target_name(t));
+        forget(g, t, LEASE_FREEZE, no_knob);
+}
+
+static const char *thaw_text(ThawNews news) {
+        switch (news) {
+        case THAW_OVER:
+                return "runs again after its pulse";
+        case THAW_TAKEN:
+                return "somebody else froze or thawed it meanwhile: left to him";
+        case THAW_FOREIGN:
+                return "is frozen already, by its engine or an operator: left alone";
+        case THAW_GONE:
+                return "is gone";
+        default:
+                return "could not be frozen";
+        }
+}
+
 static void on_thaw_news(void *user, uint64_t id, ThawNews news, int error) {
         Guard *g = user;
         Target *t = map_get_u64(&g->targets, id);
         const Act frozen = { .kind = ACT_FREEZE, .lever = LEVER_FREEZE };
 
-        if (news == THAW_FROZEN)
-                return;
         if (!t) {
-                if (g->judging->leases)
+                /* Of one that may be frozen still the lease stands: let_go() thaws. */
+                if (g->judging->leases && news != THAW_FROZEN && news != THAW_FAILED)
                         (void)leases_remove(g->judging->leases, id, LEASE_FREEZE, no_knob);
                 return;
         }
+        if (news == THAW_FROZEN) {
+                t->thaw_due = true;
+                return;
+        }
+        if (news == THAW_FAILED && t->thaw_due && !try_thaw(t)) {
+                t->thaw_failed = true;
+                announce(g, ANNOUNCE_THAW, t, NULL, NULL,
+                         "%s: could not be thawed (%s); it is tried again each second", target_name(t),
+                         strerror(-error));
+                return;
+        }
+        if (news == THAW_FAILED && t->thaw_due)
+                news = THAW_OVER;
         if (news == THAW_FOREIGN || news == THAW_FAILED)
                 judging_acted(g, t, &frozen, news == THAW_FOREIGN ? -EBUSY : error);
         /* Whoever ends a pulse tells it himself. */
         if (leasing_frozen(g, t) && !(news == THAW_OVER && t->thaw_told))
-                announce(g, ANNOUNCE_THAW, t, NULL, NULL, "%s: %s", target_name(t),
-                         news == THAW_OVER    ? "runs again after its pulse"
-                         : news == THAW_TAKEN ? "somebody else froze or thawed it meanwhile: left to him"
-                         : news == THAW_FOREIGN
-                                 ? "is frozen already, by its engine or an operator: left alone"
-                         : news == THAW_GONE ? "is gone"
-                                             : "could not be frozen");
-        t->thaw_told = false;
+                announce(g, ANNOUNCE_THAW, t, NULL, NULL, "%s: %s", target_name(t), thaw_text(news));
+        t->thaw_told = t->thaw_due = false;
         forget(g, t, LEASE_FREEZE, no_knob);
 }
 
@@ -602,6 +640,8 @@ void leasing_beat(Guard *g, usec_t now) {
                         let_go(g, l);
                         continue;
                 }
+                if (t && l->kind == LEASE_FREEZE && t->thaw_failed)
+                        thaw_again(g, t);
                 if (!t || l->kind != LEASE_LIMIT)
                         continue;
                 if (l->by_operator && now >= l->end) {
