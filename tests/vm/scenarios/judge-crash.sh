@@ -69,6 +69,21 @@ echo 1 >"$CGROOT/bailiff.slice/bailiffd.service/cgroup.kill"
 wait_for 15 '[ "$(frozen)" = 0 ]' "killed with all its helpers: thawed"
 wait_for 30 '[ "$(guard_pid)" != '"$pid"' ] && answers' "another guard is there"
 
+# ---- the thaw helper alone
+
+helper() { grep -l bailiff-thaw $(sed 's|.*|/proc/&/comm|' "$CGROOT/bailiff.slice/bailiffd.service/cgroup.procs") 2>/dev/null | cut -d/ -f3; }
+freeze 300s
+old=$(helper)
+kill -9 "$old"
+wait_for 5 '[ "$(frozen)" = 0 ]' "its helper is killed: the next one thaws"
+wait_for 5 '[ "$(leases)" = 0 ]' "and then its lease is over"
+until_true 10 '[ -n "$(helper)" ]' || not_ok "there is another helper"
+check "another one than before" [ "$(helper)" != "$old" ]
+freeze 300s
+kill -9 "$(helper)" "$(guard_pid)"
+wait_for 20 '[ "$(frozen)" = 0 ]' "guard and helper are killed at the same moment: thawed"
+until_true 30 'answers && [ "$(leases)" = 0 ]' || not_ok "no lease is left"
+
 # ---- hung, as in a debugger
 
 freeze 5s
