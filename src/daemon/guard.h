@@ -57,6 +57,9 @@ typedef struct GuardConfig {
         const char *run_dir; /* /run/bailiff */
         const char *state_dir; /* /var/lib/bailiff */
         const char *netlink_socket; /* /run/bailiff-netlink.sock */
+        const char *journal_socket; /* /run/systemd/journal/socket */
+        const char *names_root; /* "": engines' files and users of this host; else a prefix */
+        const char *const *policy_dirs; /* policy_dirs_default */
         bool observe; /* --observe: never writes, whatever policy says */
         bool foreground; /* log to stderr too */
         bool no_bus; /* do not connect to D-Bus */
