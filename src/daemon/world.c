@@ -151,6 +151,36 @@ static void ask_again(Guard *g, Target *t) {
         t->names_again = guard_now(g) + USEC_PER_SEC * (1ULL << MIN_OF(t->names_tries, 6U));
 }
 
+/* A slice begins to count for its tenant, or ceases to: what that tenant's containers below it have used until now was
+ * outside of it, or in it, for ever. */
+static void split_below(Guard *g, const Target *slice, const Tenant *tenant) {
+        for (size_t i = 0; i < tenant->n_members; i++) {
+                Target *t = tenant->members[i];
+                const char *was = t->m.was_tenant;
+
+                if (!cgpath_below(t->node->path, slice->node->path))
+                        continue;
+                if (was ? STR_EQ(was, tenant->name) : t->found)
+                        measure_split(g, t);
+        }
+}
+
+/* It counts anew for whoever has it next; it is still in its tenant's list. */
+static void move_slice(Guard *g, Target *t) {
+        if (!t->tenant)
+                return;
+        split_below(g, t, t->tenant);
+        measure_move(g, t);
+        tenant_leave(t);
+}
+
+/* One that has counted before, say while it was not known whose it is, may have counted what its containers' books have. */
+static int join_slice(Guard *g, Tenant *tenant, Target *t) {
+        if (t->m.last.at == 0)
+                split_below(g, t, tenant);
+        return tenant_join(tenant, t);
+}
+
 /* The outermost slice of a tenant carries its sum: those below it are no targets, the sum would be held twice. */
 static void keep_outermost(Guard *g, Target *t) {
         Tenant *tenant = t->tenant;
@@ -176,6 +206,8 @@ static void recompute_slice(Guard *g, Target *t) {
         if (!who_owns_slice(guard_policy(g), &f, &who)) {
                 if (!who.pending)
                         enforce_leave(g, t); /* its book goes to the tenant that it still has */
+                else
+                        move_slice(g, t);
                 tenant_leave(t);
                 limit_set_clear(&t->policy);
                 if (!who.pending)
@@ -191,10 +223,8 @@ static void recompute_slice(Guard *g, Target *t) {
         t->who = who;
         tenant = tenant_get(g, &who);
         if (tenant && tenant != t->tenant) {
-                if (t->tenant)
-                        measure_move(g, t);
-                tenant_leave(t);
-                (void)tenant_join(tenant, t);
+                move_slice(g, t);
+                (void)join_slice(g, tenant, t);
         }
         if (t->tenant)
                 keep_outermost(g, t);
@@ -576,6 +606,8 @@ void enforce_leave(Guard *g, Target *t) {
                 return;
         }
         judging_gone(g, t, true);
+        if (!t->container && t->tenant)
+                split_below(g, t, t->tenant);
         measure_detach(g, t, true);
         t->node->user = NULL;
         t->node = own;

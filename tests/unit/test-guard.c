@@ -18,6 +18,204 @@
 #define BY_LABEL NOBODY "[Tenant acme]\nMatch=label=project=acme\n"
 #define BY_BOTH BY_SLICE "Match=label=project=acme\n"
 
+/* ---- books ---- */
+
+/* Who leaves together with the slice has used nothing beside it. */
+static void test_leave_with_slice(void **state) {
+        Bed *b = *state;
+        char web[256];
+
+        bed_mkcg(b, OUTER);
+        bed_docker(b, OUTER, 1, "acme", web);
+        bed_start(b, BY_SLICE);
+        assert_string_equal(bed_tenant(b, web), "acme");
+        assert_string_equal(bed_tenant(b, OUTER), "acme");
+        bed_look(b);
+        bed_cpu(b, web, 100);
+        bed_cpu(b, OUTER, 120);
+        bed_look(b);
+        assert_int_equal(bed_total(b, "acme"), 120);
+
+        bed_reload(b, NOBODY);
+        assert_string_equal(bed_tenant(b, web), "unassigned");
+        assert_int_equal(bed_total(b, "acme"), 120);
+        assert_int_equal(bed_total(b, "unassigned"), 0);
+}
+
+/* Nor has who stays behind, by its label. */
+static void test_stay_without_slice(void **state) {
+        Bed *b = *state;
+        char web[256];
+
+        bed_mkcg(b, OUTER);
+        bed_docker(b, OUTER, 1, "acme", web);
+        bed_start(b, BY_BOTH);
+        bed_look(b);
+        bed_cpu(b, web, 100);
+        bed_cpu(b, OUTER, 120);
+        bed_look(b);
+        assert_int_equal(bed_total(b, "acme"), 120);
+
+        bed_reload(b, BY_LABEL);
+        assert_string_equal(bed_tenant(b, web), "acme");
+        assert_null(bed_target(b, OUTER));
+        assert_int_equal(bed_total(b, "acme"), 120);
+        bed_cpu(b, web, 130);
+        bed_look(b);
+        assert_int_equal(bed_total(b, "acme"), 150);
+
+        /* And back: what it used until then was outside of the slice. */
+        bed_cpu(b, OUTER, 160);
+        bed_reload(b, BY_BOTH);
+        bed_look(b);
+        bed_cpu(b, web, 140);
+        bed_cpu(b, OUTER, 190);
+        bed_look(b);
+        assert_int_equal(bed_total(b, "acme"), 150 + 30);
+}
+
+/* The same where the guard was away when the policy changed. */
+static void test_leave_with_slice_over_restart(void **state) {
+        Bed *b = *state;
+        char web[256];
+
+        bed_mkcg(b, OUTER);
+        bed_docker(b, OUTER, 1, "acme", web);
+        bed_start(b, BY_SLICE);
+        bed_look(b);
+        bed_cpu(b, web, 100);
+        bed_cpu(b, OUTER, 120);
+        bed_look(b);
+        bed_stop(b);
+
+        bed_start(b, NOBODY);
+        assert_string_equal(bed_tenant(b, web), "unassigned");
+        assert_int_equal(bed_total(b, "acme"), 120);
+        assert_int_equal(bed_total(b, "unassigned"), 0);
+}
+
+/* A slice within a slice: each change of who carries the sum counts once. */
+static void test_nested_slices(void **state) {
+        Bed *b = *state;
+        char web[256];
+
+        bed_mkcg(b, INNER);
+        bed_docker(b, INNER, 1, "acme", web);
+        bed_start(b, NOBODY "[Tenant acme]\nMatch=slice=tenant-acme-web.slice\n");
+        bed_look(b);
+        bed_cpu(b, web, 100);
+        bed_cpu(b, INNER, 100);
+        bed_cpu(b, OUTER, 100);
+        bed_look(b);
+        assert_int_equal(bed_total(b, "acme"), 100);
+        bed_reload(b, BY_SLICE "Match=slice=tenant-acme-web.slice\n");
+        assert_string_equal(bed_tenant(b, OUTER), "acme");
+        assert_null(bed_target(b, INNER));
+        bed_look(b);
+        bed_cpu(b, web, 150);
+        bed_cpu(b, OUTER, 160);
+        bed_look(b);
+        assert_int_equal(bed_total(b, "acme"), 160);
+        bed_reload(b, NOBODY);
+        assert_int_equal(bed_total(b, "acme"), 160);
+        assert_int_equal(bed_total(b, "unassigned"), 0);
+}
+
+#define ALICE "/user.slice/user-1000.slice"
+#define STAFF NOBODY "[Tenant staff]\nMatch=user=@staff\n"
+
+static void groups(Bed *b, const char *text) {
+        char path[512];
+
+        (void)snprintf(path, sizeof(path), "%s/etc/group", b->names);
+        bed_write(path, text);
+}
+
+static Target *ask_again(Bed *b, const char *cgroup) {
+        Target *t = bed_target(b, cgroup);
+
+        assert_non_null(t);
+        world_ask_names(b->g, t, guard_clock());
+        bed_sync(b);
+        return t;
+}
+
+/* Of a slice that may be somebody's nothing is in anybody's books until it is. */
+static void test_pending_slice(void **state) {
+        Bed *b = *state;
+        uint64_t id;
+
+        bed_users(b, NULL);
+        groups(b, "staff:x:50:alice\n");
+        bed_mkcg(b, ALICE);
+        bed_start(b, STAFF);
+        assert_string_equal(bed_tenant(b, ALICE), "-");
+        bed_look(b);
+        bed_cpu(b, ALICE, 100);
+        bed_look(b);
+        bed_rmcg(b, ALICE);
+        bed_sync(b);
+        assert_int_equal(bed_total(b, "unassigned"), 0);
+
+        /* Nor over a restart. */
+        bed_mkcg(b, ALICE);
+        bed_sync(b);
+        bed_look(b);
+        bed_cpu(b, ALICE, 100);
+        bed_look(b);
+        bed_stop(b);
+        bed_rmcg(b, ALICE);
+        bed_start(b, STAFF);
+        assert_int_equal(bed_total(b, "unassigned"), 0);
+
+        /* Somebody's, and then anybody's again: what it used as a tenant's stays there. */
+        bed_users(b, "alice:x:1000:1000::/:\n");
+        bed_mkcg(b, ALICE);
+        bed_sync(b);
+        assert_string_equal(bed_tenant(b, ALICE), "staff");
+        bed_look(b);
+        bed_cpu(b, ALICE, 100);
+        bed_look(b);
+        assert_int_equal(bed_total(b, "staff"), 100);
+        bed_users(b, NULL);
+        id = bed_target(b, ALICE)->id;
+        bed_reload(b, NOBODY);
+        BED_UNTIL(b, !map_get_u64(&b->g->targets, id)); /* until then it is known who alice is */
+        bed_reload(b, STAFF);
+        assert_string_equal(bed_tenant(b, ALICE), "-");
+        bed_look(b);
+        bed_cpu(b, ALICE, 130);
+        bed_look(b);
+        bed_reload(b, NOBODY);
+        assert_int_equal(bed_total(b, "staff"), 100);
+        assert_int_equal(bed_total(b, "unassigned"), 0);
+}
+
+/* One whose tenant is not known any more takes nothing of that tenant's to the next. */
+static void test_pending_again(void **state) {
+        Bed *b = *state;
+        Target *t;
+
+        bed_users(b, NULL);
+        bed_mkcg(b, ALICE);
+        bed_start(b, NOBODY "[Tenant acme]\nMatch=user=1000\n");
+        assert_string_equal(bed_tenant(b, ALICE), "acme");
+        bed_look(b);
+        bed_cpu(b, ALICE, 100);
+        bed_look(b);
+        bed_reload(b, STAFF);
+        assert_string_equal(bed_tenant(b, ALICE), "-");
+        assert_int_equal(bed_total(b, "acme"), 100);
+        bed_cpu(b, ALICE, 120);
+        bed_look(b);
+        bed_users(b, "alice:x:1000:50::/:\n");
+        groups(b, "staff:x:50:\n");
+        t = ask_again(b, ALICE);
+        assert_string_equal(t->tenant->name, "staff");
+        assert_int_equal(bed_total(b, "acme"), 100);
+        assert_int_equal(bed_total(b, "staff"), 20);
+}
+
 /* ---- templates ---- */
 
 #define TEMPLATE                                             \
@@ -52,6 +250,12 @@ static void test_template_first(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_leave_with_slice, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_stay_without_slice, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_leave_with_slice_over_restart, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_nested_slices, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_pending_slice, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_pending_again, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_template_first, bed_setup, bed_teardown),
         };
 
