@@ -690,6 +690,8 @@ void world_policy_changed(Guard *g) {
                 tenant->rule = rule;
                 tenant->template = false;
         }
+        /* What was made a moment ago is new, and not only to this policy. */
+        (void)tree_rescan(g->tree);
         g->reclassifying = true;
         (void)tree_reclassify(g->tree);
         /* Slices first: who lets go of one makes room for another below it. */

@@ -216,6 +216,39 @@ static void test_pending_again(void **state) {
         assert_int_equal(bed_total(b, "staff"), 20);
 }
 
+/* ---- beginnings ---- */
+
+/* One that was made right before a reload has begun like any other. */
+static void test_born_before_reload(void **state) {
+        Bed *b = *state;
+        char web[256], old[256];
+        Target *t;
+
+        bed_mkcg(b, "/docker");
+        bed_docker(b, "/docker", 1, "acme", old);
+        bed_mkcg(b, "/system.slice/shop.service");
+        bed_start(b, BY_LABEL);
+        /* Nobody has heard of it when the new policy comes. */
+        (void)sd_event_source_set_enabled(b->g->tree_source, SD_EVENT_OFF);
+        bed_docker(b, "/docker", 2, "acme", web);
+        bed_cpu(b, web, 30);
+        bed_reload(b, BY_LABEL "Match=path=/system.slice/shop.service\n");
+        (void)sd_event_source_set_enabled(b->g->tree_source, SD_EVENT_ON);
+        t = bed_target(b, web);
+        assert_non_null(t);
+        assert_true(t->birth_due > 0);
+        assert_true(t->m.born);
+        bed_look(b);
+        assert_int_equal(bed_total(b, "acme"), 30);
+        assert_int_equal(bed_starts(b, "acme"), 1);
+        assert_int_equal(bed_target(b, old)->birth_due, 0);
+        /* This one was there; only the policy makes it a container. */
+        t = bed_target(b, "/system.slice/shop.service");
+        assert_non_null(t);
+        assert_int_equal(t->birth_due, 0);
+        assert_false(t->m.born);
+}
+
 /* ---- templates ---- */
 
 #define TEMPLATE                                             \
@@ -256,6 +289,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_nested_slices, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_pending_slice, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_pending_again, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_born_before_reload, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_template_first, bed_setup, bed_teardown),
         };
 
