@@ -121,6 +121,7 @@ struct Target {
         bool names_pending;
         unsigned names_tries;
         bool found; /* announced */
+        bool bad_name_told; /* until it is settled otherwise */
         usec_t birth_due; /* PID 1 is still writing what the new unit asks for: not before then */
         usec_t names_due; /* until then a new container waits for its names, then the strictest candidate holds it */
         usec_t names_again; /* ask once more, USEC_INFINITY: not */

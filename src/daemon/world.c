@@ -236,6 +236,51 @@ static void recompute_slice(Guard *g, Target *t) {
         enforce_queue(g, t);
 }
 
+/* What of it a template made the name of, as policy calls that. */
+static void say_origin(const PolicyMatch *m, Buf *b) {
+        switch (m->class) {
+        case MATCH_USER:
+                buf_puts(b, "user's name");
+                return;
+        case MATCH_SLICE:
+                buf_puts(b, "slice");
+                return;
+        case MATCH_PATH:
+                buf_puts(b, "path");
+                return;
+        case MATCH_LABEL:
+                buf_printf(b, "label %s", m->label);
+                return;
+        case MATCH_NAME:
+        case _MATCH_MAX:
+        case _MATCH_INVALID:
+                break;
+        }
+        buf_puts(b, "name");
+}
+
+/* Its own name is known, or has been waited for long enough. */
+static bool name_settled(const Target *t) { return !t->names_pending || t->names_tries >= NAMES_TRIES; }
+
+/* Once it is settled that no other match has the say. */
+static void tell_bad_name(Guard *g, Target *t) {
+        const WhoResult *who = &t->who;
+        const PolicyTenant *from = who->bad_from;
+        const Policy *p = guard_policy(g);
+        _cleanup_buf_ Buf origin = BUF_INIT;
+
+        if (who->pending || !name_settled(t) || (who->bad_name && t->bad_name_told))
+                return;
+        t->bad_name_told = who->bad_name;
+        if (!who->bad_name)
+                return;
+        say_origin(&from->matches[0], &origin);
+        announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL,
+                 "%s: what Tenant= of [Template %s] (%s:%u) makes of its %s is no valid name: unassigned",
+                 target_name(t), from->name, p->files[from->tenant_format_ref.file],
+                 from->tenant_format_ref.line, buf_str(&origin));
+}
+
 void world_recompute(Guard *g, Target *t) {
         WhoLabel labels[NAMES_LABELS_MAX];
         CeilingEnv env = guard_env(g);
@@ -243,7 +288,7 @@ void world_recompute(Guard *g, Target *t) {
         const char *name;
         Tenant *tenant;
         WhoFacts f;
-        bool told, told_bad;
+        bool told;
         int r;
 
         if (t->leaving)
@@ -255,7 +300,6 @@ void world_recompute(Guard *g, Target *t) {
         facts_of(t, &f, labels);
         who_resolve(guard_policy(g), &f, &who);
         told = t->who.contradiction && STR_EQ(t->who.contradicted, who.contradicted);
-        told_bad = t->who.bad_name;
         tenant = tenant_get(g, &who);
         if (tenant && !STR_EQ(tenant->name, who.tenant)) {
                 /* The template is full. */
@@ -279,10 +323,7 @@ void world_recompute(Guard *g, Target *t) {
                          "%s: belongs to tenant %s by %s, but its labels or name claim %s; %s holds",
                          target_name(t), who.tenant, match_class_to_string(who.class), who.contradicted,
                          who.tenant);
-        if (who.bad_name && !told_bad)
-                announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL,
-                         "%s: what Tenant= of a template (line %u) makes of it is no valid name: unassigned",
-                         target_name(t), who.ref.line);
+        tell_bad_name(g, t);
         name = policy_name(t, &f);
         if (who.pending)
                 r = ceiling_pending(guard_policy(g), &f, f.names_known ? name : NULL, &env, &t->settings,
@@ -371,7 +412,7 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
         world_recompute(g, t);
         if (t->leaving)
                 return;
-        if (t->container && !t->found && (!t->names_pending || t->names_tries >= NAMES_TRIES)) {
+        if (t->container && !t->found && name_settled(t)) {
                 t->found = true;
                 measure_changed(g, t);
                 judging_changed(g, t);

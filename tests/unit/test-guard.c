@@ -281,6 +281,41 @@ static void test_template_first(void **state) {
         assert_int_equal(bed_target(b, web)->settings.priority, 9);
 }
 
+/* ---- what is told ---- */
+
+#define IS_NO_NAME "is no valid name: unassigned"
+
+/* Once, when it is settled that nobody else has the say; and of what, by which line of which file. */
+static void test_bad_name(void **state) {
+        static const char template[] = "[Template compose]\nMatch=label=project=*\nTenant=c-%v\n";
+        Bed *b = *state;
+        _cleanup_buf_ Buf policy = BUF_INIT;
+        const char *text = NULL;
+        char web[256];
+
+        bed_users(b, NULL);
+        groups(b, "staff:x:50:\n");
+        bed_docker(b, ALICE, 1, "no name", web);
+        buf_printf(&policy, "%s%s", STAFF, template);
+        bed_start(b, buf_str(&policy));
+        assert_true(bed_target(b, web)->who.bad_name && bed_target(b, web)->who.pending);
+        assert_int_equal(bed_events(b, "degraded", IS_NO_NAME, NULL), 0);
+        bed_users(b, "alice:x:1000:1000::/:\n");
+        (void)ask_again(b, web);
+        assert_int_equal(bed_events(b, "degraded", IS_NO_NAME, &text), 1);
+        assert_non_null(strstr(text, "c1: what Tenant= of [Template compose] ("));
+        assert_non_null(strstr(text, "50-test.ini:7) makes of its label project is"));
+        (void)ask_again(b, web);
+        bed_reload(b, buf_str(&policy));
+        assert_int_equal(bed_events(b, "degraded", IS_NO_NAME, NULL), 1);
+
+        bed_docker(b, "/pool.slice/pool-a\\x2db.slice", 2, "x", web);
+        bed_reload(b, NOBODY "[Template slices]\nMatch=slice=pool-*.slice\nTenant=%v\n");
+        assert_int_equal(bed_events(b, "degraded", IS_NO_NAME, &text), 2);
+        assert_non_null(strstr(text, "c2: what Tenant= of [Template slices] ("));
+        assert_non_null(strstr(text, "50-test.ini:5) makes of its slice is"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_leave_with_slice, bed_setup, bed_teardown),
@@ -291,6 +326,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_pending_again, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_born_before_reload, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_template_first, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_bad_name, bed_setup, bed_teardown),
         };
 
         if (geteuid() != 0) {
