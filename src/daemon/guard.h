@@ -295,6 +295,7 @@ struct Guard {
         char **rivals;
         size_t n_rivals;
         bool ledger_trouble; /* told once */
+        bool lookup_trouble; /* told once: who a user is could not be looked up */
         char status_line[256];
 };
 
@@ -391,6 +392,8 @@ typedef enum Announce {
         ANNOUNCE_STORM,
         ANNOUNCE_EXIT, /* of a main process */
         ANNOUNCE_EXEC, /* likewise */
+        ANNOUNCE_LOOKUP_FAILED, /* of users */
+        ANNOUNCE_LOOKUP_ANSWERED,
         _ANNOUNCE_MAX,
 } Announce;
 typedef struct Caller { /* of a D-Bus call */

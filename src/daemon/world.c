@@ -204,6 +204,7 @@ static void recompute_slice(Guard *g, Target *t) {
         Tenant *tenant;
 
         if (!who_owns_slice(guard_policy(g), &f, &who)) {
+                t->who = who;
                 if (!who.pending)
                         enforce_leave(g, t); /* its book goes to the tenant that it still has */
                 else
@@ -371,6 +372,38 @@ static bool needs_names(const Target *t) {
                                 t->engine == ENGINE_CONTAINERD || t->engine == ENGINE_CRIO);
 }
 
+/* Whose it is hangs on who its user is, and whoever knows that does not say. */
+static bool lacks_user(const Target *t) {
+        return !t->leaving && t->who.pending && !t->names_pending && t->names_tries > 0 &&
+               uid_of(t) != (uid_t)-1 && !(t->info && t->info->groups);
+}
+
+static void tell_lookup(Guard *g, const Target *t) {
+        unsigned uid = (unsigned)uid_of(t);
+        const Target *other;
+        size_t i = 0;
+
+        if (lacks_user(t)) {
+                if (!g->lookup_trouble)
+                        announce(g, ANNOUNCE_LOOKUP_FAILED, t, NULL, NULL,
+                                 "%s: who user %u is could not be looked up; it is tried again, and until it "
+                                 "is "
+                                 "known the strictest candidate holds",
+                                 target_name(t), uid);
+                g->lookup_trouble = true;
+                return;
+        }
+        if (!g->lookup_trouble || uid_of(t) == (uid_t)-1 || !t->info || !t->info->groups)
+                return;
+        while ((other = map_next(&g->targets, &i)))
+                if (lacks_user(other))
+                        return;
+        g->lookup_trouble = false;
+        announce(g, ANNOUNCE_LOOKUP_ANSWERED, t, NULL, NULL,
+                 "users can be looked up again: user %u is %s, and nothing waits for another", uid,
+                 t->info->user_name ? t->info->user_name : "without a name");
+}
+
 static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const char *why) {
         Guard *g = user;
         Target *t = map_get_u64(&g->targets, cookie);
@@ -410,6 +443,7 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
                 ask_again(g, t);
         t->names_tries++;
         world_recompute(g, t);
+        tell_lookup(g, t);
         if (t->leaving)
                 return;
         if (t->container && !t->found && name_settled(t)) {

@@ -316,6 +316,37 @@ static void test_bad_name(void **state) {
         assert_non_null(strstr(text, "50-test.ini:5) makes of its slice is"));
 }
 
+/* That users cannot be looked up is told once, and once that they can. */
+static void test_lookup(void **state) {
+        Bed *b = *state;
+        char web[256];
+        Target *t;
+
+        bed_users(b, NULL);
+        groups(b, "staff:x:50:alice\n");
+        bed_docker(b, ALICE, 1, "x", web);
+        bed_mkcg(b, "/user.slice/user-1001.slice");
+        bed_start(b, NOBODY);
+        assert_int_equal(bed_events(b, "lookup-failed", "", NULL), 0); /* nobody wants to know */
+        bed_reload(b, STAFF);
+        t = ask_again(b, web);
+        assert_true(t->who.pending);
+        assert_int_equal(bed_events(b, "lookup-failed", "who user 100", NULL), 1);
+        t = ask_again(b, web);
+        assert_true(t->names_again != USEC_INFINITY);
+        assert_int_equal(bed_events(b, "lookup-failed", "", NULL), 1);
+
+        bed_users(b, "alice:x:1000:1000::/:\n");
+        (void)ask_again(b, web);
+        assert_string_equal(bed_tenant(b, web), "staff");
+        assert_int_equal(bed_events(b, "lookup-answered", "", NULL), 0); /* slices wait for it */
+        (void)ask_again(b, ALICE);
+        (void)ask_again(b, "/user.slice/user-1001.slice");
+        assert_int_equal(bed_events(b, "lookup-answered", "user 1001 is without a name", NULL), 1);
+        assert_int_equal(bed_events(b, "lookup-failed", "", NULL), 1);
+        assert_null(bed_target(b, "/user.slice/user-1001.slice"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_leave_with_slice, bed_setup, bed_teardown),
@@ -327,6 +358,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_born_before_reload, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_template_first, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_bad_name, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_lookup, bed_setup, bed_teardown),
         };
 
         if (geteuid() != 0) {
