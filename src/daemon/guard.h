@@ -342,7 +342,9 @@ void world_forget(Guard *g, Target *t);
 void tenant_free(Tenant *t);
 int world_device(void *user, const char *path, dev_t *ret); /* CeilingDevice on g->loaded */
 bool world_device_writeback(void *user, dev_t dev);
-/* Whose it is under g->loaded as it is now, with which settings and Container…= (of a slice neither); changes nothing. */
+/* Whose that slice's sum is by its own name, under g->loaded as it is now; whether one above it carries that is not asked. */
+bool world_owns_slice(Guard *g, const TreeNode *node, WhoResult *ret);
+/* Whose a container is, likewise, with which settings and Container…=; changes nothing. */
 int world_preview(Guard *g, Target *t, WhoResult *ret_who, Settings *ret_settings, LimitSet *ret);
 const char *target_name(const Target *t); /* for people: name, else id, else path */
 /* "TENANT/NAME", what is still so when a container was made again; -ENOENT: it has no such name, -ENAMETOOLONG. */

@@ -342,18 +342,19 @@ void world_recompute(Guard *g, Target *t) {
         enforce_queue(g, t);
 }
 
+bool world_owns_slice(Guard *g, const TreeNode *node, WhoResult *ret) {
+        const Target *t = node->user;
+        WhoFacts f = slice_facts(node->path, t && !t->container ? t : NULL);
+
+        return who_owns_slice(guard_policy(g), &f, ret);
+}
+
 int world_preview(Guard *g, Target *t, WhoResult *ret_who, Settings *ret_settings, LimitSet *ret) {
         WhoLabel labels[NAMES_LABELS_MAX];
         CeilingEnv env = guard_env(g);
         const char *name;
         WhoFacts f;
 
-        if (!t->container) {
-                f = slice_facts(t->node->path, t);
-                if (!who_owns_slice(guard_policy(g), &f, ret_who))
-                        (void)snprintf(ret_who->tenant, sizeof(ret_who->tenant), "unassigned");
-                return 0;
-        }
         facts_of(t, &f, labels);
         who_resolve(guard_policy(g), &f, ret_who);
         name = policy_name(t, &f);

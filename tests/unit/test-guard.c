@@ -8,6 +8,8 @@
 /* cmocka wants the above first */
 #include <cmocka.h>
 
+#include <jansson.h>
+
 #include "guard-bed.h"
 
 #define OUTER "/tenant.slice/tenant-acme.slice"
@@ -347,6 +349,78 @@ static void test_lookup(void **state) {
         assert_null(bed_target(b, "/user.slice/user-1001.slice"));
 }
 
+/* ---- policy diff ---- */
+
+#define CEILINGS "[Host]\nMode=ceilings\n"
+#define ACME CEILINGS "[Tenant acme]\nTasksMax=100\nMatch=slice=tenant-acme"
+#define BETA "[Tenant beta]\nTasksMax=50\nMatch=slice=tenant-acme"
+
+static void on_candidate(Guard *g, void *user, int result, LoadedPolicy *loaded) {
+        _cleanup_(cleanup_loaded_policy_free) LoadedPolicy *l = loaded;
+        json_t **ret = user;
+
+        assert_int_equal(result, 0);
+        assert_false(l->refused);
+        *ret = render_diff(g, l);
+        assert_non_null(*ret);
+}
+
+/* What that policy would change: "CGROUP TENANT FROM→TO", outer and inner slice first. */
+static void expect_diff(Bed *b, const char *policy, const char *expected) {
+        _cleanup_buf_ Buf outer = BUF_INIT, inner = BUF_INIT, rest = BUF_INIT;
+        json_t *diff = NULL, *row;
+        size_t i;
+
+        bed_put_policy(b, policy);
+        assert_int_equal(loader_start(b->g, on_candidate, &diff), 0);
+        BED_UNTIL(b, diff);
+        json_array_foreach(json_object_get(diff, "changes"), i, row) {
+                const char *cgroup = json_string_value(json_object_get(row, "cgroup")),
+                           *from = json_string_value(json_object_get(row, "from_text")),
+                           *to = json_string_value(json_object_get(row, "to_text"));
+                Buf *out = cgroup && STR_EQ(cgroup, OUTER) ? &outer : cgroup ? &inner : &rest;
+
+                assert_string_equal(json_string_value(json_object_get(row, "limit")), "TasksMax");
+                buf_printf(out, "%s %s %s→%s; ", cgroup ? cgpath_basename(cgroup) : "-",
+                           json_string_value(json_object_get(row, "tenant")), from ? from : "-",
+                           to ? to : "-");
+        }
+        json_decref(diff);
+        buf_puts(&outer, buf_str(&inner));
+        buf_puts(&outer, buf_str(&rest));
+        assert_string_equal(buf_str(&outer), expected);
+}
+
+/* Told is what a load then does: of slices within slices the outermost carries the sum. */
+static void test_diff_of_nested_slices(void **state) {
+        static const char inner[] = ACME "-web.slice\n",
+                          both[] = ACME "-web.slice\nMatch=slice=tenant-acme.slice\n",
+                          beta[] = ACME ".slice\n" BETA "-web.slice\n",
+                          swapped[] = ACME "-web.slice\n" BETA ".slice\n";
+        Bed *b = *state;
+
+        bed_mkcg(b, INNER);
+        bed_start(b, NOBODY);
+        b->g->host.cgroup2 = true;
+        b->g->host.controllers = CONTROLLER_PIDS;
+        expect_diff(b, inner, "tenant-acme-web.slice acme -→100; ");
+        expect_diff(b, both, "tenant-acme.slice acme -→100; ");
+        bed_reload(b, inner);
+        expect_diff(b, inner, "");
+        expect_diff(b, both, "tenant-acme.slice acme -→100; tenant-acme-web.slice acme 100→-; ");
+        bed_reload(b, both);
+        assert_non_null(bed_target(b, OUTER));
+        assert_null(bed_target(b, INNER));
+        expect_diff(b, both, "");
+        expect_diff(b, inner, "tenant-acme.slice acme 100→-; tenant-acme-web.slice acme -→100; ");
+        expect_diff(b, beta, "tenant-acme-web.slice beta -→50; ");
+        expect_diff(b, NOBODY, "tenant-acme.slice acme 100→-; ");
+        bed_reload(b, beta);
+        assert_string_equal(bed_tenant(b, INNER), "beta");
+        expect_diff(b, both, "tenant-acme-web.slice beta 50→-; ");
+        expect_diff(b, swapped, "tenant-acme.slice beta 100→50; tenant-acme-web.slice acme 50→100; ");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_leave_with_slice, bed_setup, bed_teardown),
@@ -359,6 +433,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_template_first, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_bad_name, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_lookup, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_diff_of_nested_slices, bed_setup, bed_teardown),
         };
 
         if (geteuid() != 0) {
