@@ -349,6 +349,74 @@ static void test_lookup(void **state) {
         assert_null(bed_target(b, "/user.slice/user-1001.slice"));
 }
 
+/* ---- ends ---- */
+
+static void procs(Bed *b, const char *cgroup, const char *pids) {
+        char path[512];
+
+        (void)snprintf(path, sizeof(path), "%s%s/cgroup.procs", b->cgroup, cgroup);
+        bed_write(path, pids);
+}
+
+/* One whose main process is known; it is told as if the kernel had. */
+static Target *with_main(Bed *b, unsigned n, char cgroup[256]) {
+        Target *t;
+
+        bed_docker(b, "/docker", n, "acme", cgroup);
+        procs(b, cgroup, "4242\n");
+        bed_sync(b);
+        t = bed_target(b, cgroup);
+        assert_non_null(t);
+        t->since_realtime -= 2 * USEC_PER_SEC;
+        for (unsigned i = 0; i < 5; i++) {
+                deaths_beat(b->g, guard_clock());
+                bed_sync(b);
+        }
+        assert_int_equal(t->heard.main_pid, 4242);
+        return t;
+}
+
+/* A leader that ends before its threads is not the process's end; that is told when it comes. */
+static void test_leader_ends_first(void **state) {
+        Bed *b = *state;
+        const char *text = NULL;
+        char web[256];
+        Target *t;
+
+        bed_mkcg(b, "/docker");
+        bed_start(b, NOBODY);
+
+        /* All of them are killed: the last threads end a moment later. */
+        t = with_main(b, 1, web);
+        deaths_exited(b->g, t->id, 4242, 9, true);
+        assert_int_equal(bed_events(b, "exit", "", NULL), 0);
+        procs(b, web, "");
+        deaths_beat(b->g, guard_clock());
+        assert_int_equal(bed_events(b, "exit", "c1: its main process 4242 has ended: SIGKILL", NULL), 1);
+        deaths_beat(b->g, guard_clock());
+        assert_int_equal(bed_events(b, "exit", "", NULL), 1);
+
+        /* They live on: how it ended then is not the leader's word. */
+        t = with_main(b, 2, web);
+        deaths_exited(b->g, t->id, 4242, 0, true);
+        deaths_beat(b->g, guard_clock());
+        deaths_beat(b->g, guard_clock());
+        assert_int_equal(bed_events(b, "exit", "", NULL), 1);
+        assert_int_equal(t->heard.main_pid, 4242);
+        procs(b, web, "");
+        deaths_beat(b->g, guard_clock());
+        assert_int_equal(bed_events(b, "exit", "c2: ", &text), 1);
+        assert_non_null(strstr(text, "how is not known"));
+        assert_int_equal(t->heard.main_pid, 0);
+
+        /* The cgroup goes with them. */
+        t = with_main(b, 3, web);
+        deaths_exited(b->g, t->id, 4242, 9, true);
+        bed_rmcg(b, web);
+        bed_sync(b);
+        assert_int_equal(bed_events(b, "exit", "c3: its main process 4242 has ended: SIGKILL", NULL), 1);
+}
+
 /* ---- policy diff ---- */
 
 #define CEILINGS "[Host]\nMode=ceilings\n"
@@ -433,6 +501,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_template_first, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_bad_name, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_lookup, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_leader_ends_first, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_diff_of_nested_slices, bed_setup, bed_teardown),
         };
 
