@@ -90,7 +90,7 @@
  *              "limits": [{"limit","device","device_name","value","value_text","file","line","advisory": bool}…],
  *              "slice_limits": [{"cgroup","limits": [limit…],"hold","notes"}…],"notes": [text…]}
  *  event:     {"id","time","kind": "set"|"drift"|"repaired"|"fight"|"capped"|"hold"|"unhold"|"given-back"|"would"|"squeeze"|"refused"|
- *              "policy"|"pause"|"resume"|"found"|"gone"|"contradiction"|"undo"|"release"|"degraded"|"start"|"exit" (of a main process; cause: ending_cause_to_string())|"exec" (likewise)|
+ *              "policy"|"pause"|"resume"|"found"|"gone"|"contradiction"|"undo"|"release"|"degraded"|"start"|"exit" (of a main process; cause: ending_cause_to_string())|"exec" (likewise)|"lookup-failed"|"lookup-answered"|
  *              "notify"|"throttle"|"relax"|"unthrottle"|"freeze"|"thaw"|"stop"|"kill"|"alarm"|"thrash"|"storm" (these of the judge, or an operator's
  *              act of the same kind; with "judged" where the judge did it),"incident": n,"judged": judged,"tenant","container","cgroup",
  *              "cgroup_id","limit","device","saw_text","desired_text","cause","program" (of an exit, exec: what it ran, runs; printable),"left_out": n (of an exec: executions before it

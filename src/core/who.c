@@ -344,6 +344,13 @@ static void find_contradiction(const Policy *p, const WhoFacts *f, View *v, WhoR
         }
 }
 
+/* A [Tenant] section of the name that a template makes decides alone, whoever of that tenant came first. */
+static const PolicyTenant *rule_of_name(const Policy *p, const PolicyTenant *rule, const char *name) {
+        const PolicyTenant *own = rule->tenant_format ? policy_find_tenant(p, name) : NULL;
+
+        return own ? own : rule;
+}
+
 static void resolve(const Policy *p, const WhoFacts *f, View *v, MatchClass last, WhoResult *ret) {
         Hit best, maybe;
 
@@ -353,10 +360,10 @@ static void resolve(const Policy *p, const WhoFacts *f, View *v, MatchClass last
                 return;
         ret->class = best.match->class;
         ret->ref = best.match->ref;
-        ret->template = best.rule->tenant_format;
         switch (rule_name(&best, f, v, ret->tenant)) {
         case YES:
-                ret->rule = best.rule;
+                ret->rule = rule_of_name(p, best.rule, ret->tenant);
+                ret->template = ret->rule->tenant_format;
                 if (v->names_count && f->names_known && last == MATCH_NAME)
                         find_contradiction(p, f, v, ret);
                 break;
@@ -365,6 +372,7 @@ static void resolve(const Policy *p, const WhoFacts *f, View *v, MatchClass last
                 break;
         case NO:
                 ret->bad_name = true;
+                ret->bad_from = best.rule;
                 break;
         }
 }
@@ -384,30 +392,68 @@ void who_resolve(const Policy *p, const WhoFacts *f, WhoResult *ret) {
         resolve(p, f, &v, MATCH_NAME, ret);
 }
 
+static bool may_hold(const PolicyTenant *rule, const WhoFacts *f, View *v, const Hit *best) {
+        for (size_t j = 0; j < rule->n_matches; j++) {
+                const PolicyMatch *m = &rule->matches[j];
+
+                if ((!best->match || match_before(m, best->match)) && match_eval(m, f, v, NULL) == MAYBE)
+                        return true;
+        }
+        return false;
+}
+
+/* Whether Tenant=format can make that name, of whatever text. */
+static bool may_make(const char *format, const char *name) {
+        char pattern[2 * POLICY_NAME_MAX + 1];
+        size_t len = 0;
+
+        for (const char *p = format; *p; p++) {
+                if (len + 1 == sizeof(pattern))
+                        return true;
+                pattern[len++] = *p == '%' ? '*' : *p;
+                p += *p == '%';
+        }
+        pattern[len] = '\0';
+        return value_glob(pattern, name);
+}
+
+/* A template that may hold may make the name of a tenant that has a section, whose word it then is. */
+static bool may_be_made(const Policy *p, const PolicyTenant *rule, const WhoFacts *f, View *v,
+                        const Hit *best) {
+        for (size_t i = 0; i < p->n_templates; i++)
+                if (may_make(p->templates[i].tenant_format, rule->name) &&
+                    may_hold(&p->templates[i], f, v, best))
+                        return true;
+        return false;
+}
+
 void who_candidates(const Policy *p, const WhoFacts *f, void (*each)(void *user, const PolicyTenant *rule),
                     void *user) {
+        const PolicyTenant *decides = NULL, *unnamed = NULL;
         char name[POLICY_NAME_MAX + 1];
         Hit best, maybe;
+        Verdict named;
         View v;
 
         view_of_facts(&v, f);
         find(p, f, &v, MATCH_NAME, &best, &maybe);
-        for (size_t i = 0; maybe.match && i < n_rules(p); i++) {
+        named = best.match ? rule_name(&best, f, &v, name) : NO;
+        if (named == YES)
+                decides = rule_of_name(p, best.rule, name);
+        else if (named == MAYBE)
+                decides = unnamed = best.rule;
+        for (size_t i = 0; i < n_rules(p); i++) {
                 const PolicyTenant *rule = rule_at(p, i);
+                bool own = !rule->tenant_format;
 
-                if (rule == best.rule)
+                if (rule == decides)
                         continue;
-                for (size_t j = 0; j < rule->n_matches; j++) {
-                        const PolicyMatch *m = &rule->matches[j];
-
-                        if ((best.match && !match_before(m, best.match)) ||
-                            match_eval(m, f, &v, NULL) != MAYBE)
-                                continue;
+                if ((maybe.match &&
+                     (may_hold(rule, f, &v, &best) || (own && may_be_made(p, rule, f, &v, &best)))) ||
+                    (unnamed && own && may_make(unnamed->tenant_format, rule->name)))
                         each(user, rule);
-                        break;
-                }
         }
-        each(user, best.match && rule_name(&best, f, &v, name) != NO ? best.rule : NULL);
+        each(user, decides);
 }
 
 static bool only_slices(const View *v) {

@@ -42,7 +42,9 @@ typedef struct WhoFacts { /* all borrowed */
 } WhoFacts;
 
 typedef struct WhoResult {
-        const PolicyTenant *rule; /* tenant or template; NULL: nobody's, "unassigned" */
+        /* Tenant or template; NULL: nobody's, "unassigned". The name that a template makes may be that of a [Tenant]
+         * section: then that, and class and ref say which match led there. */
+        const PolicyTenant *rule;
         bool template;
         MatchClass class; /* _MATCH_INVALID: nothing matched */
         PolicyRef ref; /* of the Match line */
@@ -54,6 +56,7 @@ typedef struct WhoResult {
         bool contradiction;
         char contradicted[POLICY_NAME_MAX + 1]; /* that other tenant */
         bool bad_name; /* a template matched but the name it makes is none (too long, wrong characters): unassigned */
+        const PolicyTenant *bad_from; /* with bad_name: that template */
 } WhoResult;
 
 /* Never fails. MaxTenants= of a template is the caller's, who knows how many there are. */

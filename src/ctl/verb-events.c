@@ -28,9 +28,9 @@
 
 static TextStyle kind_style(const char *kind) {
         static const char *const bad[] = { "refused", "fight", "degraded", "stop", "kill", "storm", NULL },
-                                 *const warn[] = { "drift",   "capped",        "squeeze",  "pause",
-                                                   "release", "contradiction", "throttle", "freeze",
-                                                   "alarm",   "thrash",        NULL };
+                                 *const warn[] = { "drift",   "capped",        "squeeze",       "pause",
+                                                   "release", "contradiction", "throttle",      "freeze",
+                                                   "alarm",   "thrash",        "lookup-failed", NULL };
 
         for (size_t i = 0; bad[i]; i++)
                 if (STR_EQ(bad[i], kind))

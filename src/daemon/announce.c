@@ -55,6 +55,8 @@ static const AnnounceInfo infos[_ANNOUNCE_MAX] = {
         [ANNOUNCE_STORM] = { "storm", 2, "5563c8f3c88c4bfa8e539f2324a77ca6" },
         [ANNOUNCE_EXIT] = { "exit", 5, "1e6cfb8a41e94c3c9d0d35f4a3c2b7d8" },
         [ANNOUNCE_EXEC] = { "exec", 6, "aa3ee83405764f0797b30d75da09bba5" },
+        [ANNOUNCE_LOOKUP_FAILED] = { "lookup-failed", 4, "e889d393a570426eb3086c368f459002" },
+        [ANNOUNCE_LOOKUP_ANSWERED] = { "lookup-answered", 5, "f0c3b096a73942239b98be97d3edbd2b" },
 };
 
 uint64_t guard_realtime(void) {

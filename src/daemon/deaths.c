@@ -31,6 +31,9 @@ typedef struct MainProcess {
         uint64_t id; /* of the cgroup */
         pid_t pid;
         usec_t until; /* its cgroup is gone: wait no longer; 0: it is there */
+        bool headless; /* its leader has ended and left threads behind: the kernel says no more of it */
+        bool known; /* how the leader ended, which is the process's word only if that ends with it */
+        uint32_t code;
         char *tenant, *container, *cgroup; /* as of the end of the cgroup */
         Ending ending;
         Execs execs;
@@ -113,6 +116,31 @@ void deaths_render(const Guard *g, const Target *t, json_t *o) {
         json_set_int(o, "main_execs_left_out", m->execs.n_left_out);
 }
 
+/* ---- threads without their leader ---- */
+
+static bool lives(const Target *t, pid_t pid) { return act_find_main(t->node->fd, pid) == pid; }
+
+static void keep_headless(MainProcess *m, uint32_t code, bool known) {
+        if (m->headless)
+                return;
+        m->headless = true;
+        m->code = code;
+        m->known = known;
+}
+
+/* A process that is killed as a whole has its last threads end right after the leader; one that is still there a beat
+ * later has another word to say at its end, which nobody hears. */
+static void check_headless(Guard *g, MainProcess *m) {
+        const Target *t = map_get_u64(&g->targets, m->id);
+
+        if (!t || t->leaving)
+                return;
+        if (lives(t, m->pid))
+                m->known = false;
+        else
+                deaths_exited(g, m->id, m->pid, m->code, m->known);
+}
+
 /* ---- watching ---- */
 
 static void watch(Guard *g, Target *t) {
@@ -166,9 +194,11 @@ void deaths_beat(Guard *g, usec_t now) {
                 }
         }
         for (size_t i = 0; (m = map_next(&l->mains, &i));)
-                if (m->until == 0)
+                if (m->until == 0) {
                         tell_execs(g, m, false);
-                else if (now >= m->until) {
+                        if (m->headless)
+                                check_headless(g, m);
+                } else if (now >= m->until) {
                         nlclient_unwatch(l->client, m->id);
                         (void)map_remove_u64(&l->mains, m->id);
                         main_free(m);
@@ -181,7 +211,7 @@ void deaths_check(Guard *g) {
         for (size_t i = 0; (m = map_next(&g->listening->mains, &i));) {
                 const Target *t = m->until == 0 ? map_get_u64(&g->targets, m->id) : NULL;
 
-                if (!t || t->leaving || act_find_main(t->node->fd, m->pid) == m->pid)
+                if (!t || t->leaving || m->headless || lives(t, m->pid))
                         continue;
                 nlclient_unwatch(g->listening->client, m->id);
                 deaths_exited(g, m->id, m->pid, 0, false);
@@ -193,6 +223,10 @@ void deaths_gone(Guard *g, Target *t) {
 
         if (!m || m->until > 0)
                 return;
+        if (m->headless) {
+                deaths_exited(g, m->id, m->pid, m->code, m->known);
+                return;
+        }
         m->until = guard_clock() + WAIT_USEC;
         m->tenant = strdup(t->tenant ? t->tenant->name : POLICY_UNASSIGNED);
         m->container = strdup(target_name(t));
@@ -204,23 +238,26 @@ void deaths_gone(Guard *g, Target *t) {
 /* ---- telling ---- */
 
 void deaths_exited(Guard *g, uint64_t id, pid_t pid, uint32_t code, bool known) {
-        _cleanup_(cleanup_main_free) MainProcess *m = map_remove_u64(&g->listening->mains, id);
+        _cleanup_(cleanup_main_free) MainProcess *m = NULL;
+        MainProcess *watched = map_get_u64(&g->listening->mains, id);
         Target *t = map_get_u64(&g->targets, id);
         _cleanup_buf_ Buf text = BUF_INIT;
         EventSubject who;
         Ending e;
 
-        if (!m)
+        if (!watched)
                 return;
+        if (watched->until == 0 && t && !t->leaving && lives(t, pid)) {
+                keep_headless(watched, code, known);
+                return;
+        }
+        m = map_remove_u64(&g->listening->mains, id);
         g->listening->n_exits++;
         if (!subject_of(g, m, &who))
                 return;
         if (m->until > 0)
                 e = m->ending;
         else {
-                /* A leader can leave its threads behind: the process goes on. */
-                if (act_find_main(t->node->fd, pid) == pid)
-                        return;
                 t->heard.main_pid = 0;
                 measure_ask(g, t); /* its memory.events, while that is there */
                 e = ending_of(t, guard_clock());

@@ -26,8 +26,6 @@
 #include "guard.h"
 #include "host.h"
 
-#define JOURNAL_SOCKET "/run/systemd/journal/socket"
-
 Mode guard_host_mode(const Guard *g, const char **ret_reason) {
         const PolicyValue *v = g->loaded ? &g->loaded->policy->host.values[PK_MODE] : NULL;
         Mode m = v && v->set ? (Mode)v->u : MODE_OBSERVE;
@@ -407,11 +405,11 @@ int guard_new(const GuardConfig *config, Guard **ret) {
         if (g->lock < 0)
                 return g->lock;
         /* Helpers before everything else: small, and nothing of ours to inherit. */
-        r = names_new(&(NamesConfig){ .root = "" }, &g->names);
+        r = names_new(&(NamesConfig){ .root = config->names_root }, &g->names);
         if (r >= 0)
                 r = writer_new(&g->writer);
         if (r >= 0)
-                r = journal_new(JOURNAL_SOCKET, "bailiffd", config->foreground, &g->journal);
+                r = journal_new(config->journal_socket, "bailiffd", config->foreground, &g->journal);
         if (r >= 0)
                 r = sd_event_default(&g->event);
         if (r >= 0)

@@ -57,6 +57,9 @@ typedef struct GuardConfig {
         const char *run_dir; /* /run/bailiff */
         const char *state_dir; /* /var/lib/bailiff */
         const char *netlink_socket; /* /run/bailiff-netlink.sock */
+        const char *journal_socket; /* /run/systemd/journal/socket */
+        const char *names_root; /* "": engines' files and users of this host; else a prefix */
+        const char *const *policy_dirs; /* policy_dirs_default */
         bool observe; /* --observe: never writes, whatever policy says */
         bool foreground; /* log to stderr too */
         bool no_bus; /* do not connect to D-Bus */
@@ -118,6 +121,7 @@ struct Target {
         bool names_pending;
         unsigned names_tries;
         bool found; /* announced */
+        bool bad_name_told; /* until it is settled otherwise */
         usec_t birth_due; /* PID 1 is still writing what the new unit asks for: not before then */
         usec_t names_due; /* until then a new container waits for its names, then the strictest candidate holds it */
         usec_t names_again; /* ask once more, USEC_INFINITY: not */
@@ -293,6 +297,7 @@ struct Guard {
         char **rivals;
         size_t n_rivals;
         bool ledger_trouble; /* told once */
+        bool lookup_trouble; /* told once: who a user is could not be looked up */
         char status_line[256];
 };
 
@@ -339,7 +344,9 @@ void world_forget(Guard *g, Target *t);
 void tenant_free(Tenant *t);
 int world_device(void *user, const char *path, dev_t *ret); /* CeilingDevice on g->loaded */
 bool world_device_writeback(void *user, dev_t dev);
-/* Whose it is under g->loaded as it is now, with which settings and Container…= (of a slice neither); changes nothing. */
+/* Whose that slice's sum is by its own name, under g->loaded as it is now; whether one above it carries that is not asked. */
+bool world_owns_slice(Guard *g, const TreeNode *node, WhoResult *ret);
+/* Whose a container is, likewise, with which settings and Container…=; changes nothing. */
 int world_preview(Guard *g, Target *t, WhoResult *ret_who, Settings *ret_settings, LimitSet *ret);
 const char *target_name(const Target *t); /* for people: name, else id, else path */
 /* "TENANT/NAME", what is still so when a container was made again; -ENOENT: it has no such name, -ENAMETOOLONG. */
@@ -389,6 +396,8 @@ typedef enum Announce {
         ANNOUNCE_STORM,
         ANNOUNCE_EXIT, /* of a main process */
         ANNOUNCE_EXEC, /* likewise */
+        ANNOUNCE_LOOKUP_FAILED, /* of users */
+        ANNOUNCE_LOOKUP_ANSWERED,
         _ANNOUNCE_MAX,
 } Announce;
 typedef struct Caller { /* of a D-Bus call */

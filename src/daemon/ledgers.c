@@ -119,14 +119,22 @@ static bool is_below(const Target *t) {
         return false;
 }
 
+/* The same of whose book it is in. */
+static bool counts_below(const Target *t) { return t->m.was_tenant ? t->m.was_below : is_below(t); }
+
+/* One that may be somebody's, which is not known yet. What it counts its containers' books have, too. */
+static bool is_nobodys_slice(const Target *t) { return !t->container && !t->tenant && !t->m.was_tenant; }
+
 void ledgers_save(Guard *g, Target *t) {
         Measured *m = &t->m;
         BookRecord r = {
                 .kind = t->container ? BOOKFILE_CONTAINER : BOOKFILE_SLICE,
                 .id = t->id,
-                .below = t->container && is_below(t),
+                .below = t->container && counts_below(t),
         };
 
+        if (is_nobodys_slice(t))
+                return;
         (void)snprintf(r.tenant, sizeof(r.tenant), "%s", m->was_tenant ? m->was_tenant : tenant_of(t));
         (void)snprintf(r.name, sizeof(r.name), "%s", target_name(t));
         r.cg.book = m->book;
@@ -206,7 +214,7 @@ void ledgers_fold(Guard *g, Target *t, BookEnd how, bool moves) {
                 book_end(&m->book, m->last.at > 0 ? &m->last : NULL, guard_clock(), how);
                 remember(g, t, how);
         }
-        fold(g, m->was_tenant ? m->was_tenant : tenant_of(t), t->id, &m->book, is_below(t), &m->slot);
+        fold(g, m->was_tenant ? m->was_tenant : tenant_of(t), t->id, &m->book, counts_below(t), &m->slot);
         free(m->was_tenant);
         m->was_tenant = NULL;
 }
@@ -237,6 +245,10 @@ static void fold_slice(Guard *g, const char *tenant, uint64_t cgroup_id, const B
 }
 
 void ledgers_fold_slice(Guard *g, Target *t) {
+        if (is_nobodys_slice(t)) {
+                (void)bookfile_drop(g->measure->books, &t->m.slot);
+                return;
+        }
         fold_slice(g, t->m.was_tenant ? t->m.was_tenant : tenant_of(t), t->id, &t->m.book, &t->m.slot);
         free(t->m.was_tenant);
         t->m.was_tenant = NULL;
@@ -255,6 +267,7 @@ bool ledgers_adopt(Guard *g, Target *t) {
                 m->last = s->record.cg.last;
                 m->baseline = s->record.cg.baseline;
                 m->was_tenant = strdup(s->record.tenant);
+                m->was_below = s->record.below;
         }
         free(s);
         return same;

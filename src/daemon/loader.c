@@ -336,9 +336,9 @@ static int send_loaded(int fd, const LoadedPolicy *l) {
 
 static int read_main(int fd, void *user) {
         _cleanup_(cleanup_loaded_policy_free) LoadedPolicy *l = NULL;
+        const Guard *g = user;
 
-        (void)user;
-        return load_now(policy_dirs_default, &l) < 0 ? 1 : send_loaded(fd, l);
+        return load_now(g->config.policy_dirs, &l) < 0 ? 1 : send_loaded(fd, l);
 }
 
 static int resolve_main(int fd, void *user) {
@@ -379,7 +379,7 @@ static int start(Guard *g, ChildMain main, void *of, LoaderDone done, void *user
         return 0;
 }
 
-int loader_start(Guard *g, LoaderDone done, void *user) { return start(g, read_main, NULL, done, user); }
+int loader_start(Guard *g, LoaderDone done, void *user) { return start(g, read_main, g, done, user); }
 
 int loader_resolve(Guard *g, LoaderDone done, void *user) {
         /* It goes by itself: never at the cost of who asks for a load. */
@@ -594,7 +594,7 @@ int loader_boot(Guard *g) {
         _cleanup_free_ char *dir = NULL;
         int r;
 
-        r = load_now(policy_dirs_default, &l);
+        r = load_now(g->config.policy_dirs, &l);
         if (r < 0)
                 return r;
         if (!l->refused) {

@@ -92,6 +92,9 @@ int main(int argc, char *argv[]) {
                 .run_dir = "/run/bailiff",
                 .state_dir = "/var/lib/bailiff",
                 .netlink_socket = "/run/bailiff-netlink.sock",
+                .journal_socket = "/run/systemd/journal/socket",
+                .names_root = "",
+                .policy_dirs = policy_dirs_default,
         };
         _cleanup_(cleanup_guard_free) Guard *g = NULL;
         bool lapse = false, release = false, leases = false, thaw = false;

@@ -628,6 +628,14 @@ void measure_move(Guard *g, Target *t) {
         t->heard.moved = true;
 }
 
+void measure_split(Guard *g, Target *t) {
+        if (!t->m.attached)
+                return;
+        /* Not older than the slice's last look: what that has counted of it, it has had. */
+        look(g, t, SAMPLE_FILE_BIT(SAMPLE_FILE_CPU_STAT) | SAMPLE_FILE_BIT(SAMPLE_FILE_IO_STAT));
+        measure_move(g, t);
+}
+
 void measure_touched(Guard *g, Target *t) {
         Measured *m = &t->m;
         usec_t at = m->last.at;

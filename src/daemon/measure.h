@@ -53,6 +53,7 @@ typedef struct Measured {
         bool born; /* it began under our eyes */
         bool read_out; /* it was empty when it was last looked at, in full: nothing can come after */
         char *was_tenant; /* whose an earlier run of the guard had it, until its tenant is known; NULL */
+        bool was_below; /* and whether a slice of that tenant's counted it */
         int pin; /* O_PATH of cgroup.events, so that the kernel tells of it */
         Parent *parent;
         Trigger triggers[_PSI_MAX];
@@ -153,6 +154,8 @@ void measure_attach(Guard *g, Target *t);
 void measure_changed(Guard *g, Target *t);
 /* It leaves its tenant for another (NULL: not known): what it used until now stays the former's. */
 void measure_move(Guard *g, Target *t);
+/* It stays its tenant's, but a slice of that tenant's begins or ceases to count it: what it used until now was as it was. */
+void measure_split(Guard *g, Target *t);
 /* The cgroup is gone (or is not measured any more: alive). True: the kernel had just killed in it for memory. */
 bool measure_detach(Guard *g, Target *t, bool alive);
 void measure_parent_gone(Guard *g, const TreeNode *node);

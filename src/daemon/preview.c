@@ -20,7 +20,7 @@ typedef struct Heir {
         char name[POLICY_NAME_MAX + 1];
         const PolicyTenant *rule;
         DangerUsage use; /* of its containers */
-        Target *slice; /* of its own; it carries the sum if there is one only */
+        TreeNode *slice; /* of its own, the outermost; it carries the sum if there is one only */
         size_t n_slices;
 } Heir;
 
@@ -34,17 +34,20 @@ typedef struct Preview {
 
 /* What one row is about, and both sides of it. */
 typedef struct Sides {
-        Target *target; /* NULL: a sum that no slice carries */
+        const TreeNode *node; /* NULL: a sum that no slice carries */
+        Target *target; /* NULL: none yet */
         const char *tenant;
         DangerUsage use;
         Mode mode; /* under the other policy */
         bool held; /* what `from` says is written; else the kernel's files tell what is in force */
         LimitSet from, to;
+        LimitSet read; /* the kernel's files, of one that is no target */
 } Sides;
 
 static void sides_deinit(Sides *s) {
         limit_set_deinit(&s->from);
         limit_set_deinit(&s->to);
+        limit_set_deinit(&s->read);
 }
 
 static DangerUsage usage_of(const CgUsage *u) {
@@ -75,7 +78,7 @@ static void add_row(Preview *p, const Sides *s, LimitKnob knob, bool have_from, 
         _cleanup_buf_ Buf danger = BUF_INIT;
         json_t *o = json_object();
 
-        json_set_text(o, "cgroup", t ? t->node->path : NULL);
+        json_set_text(o, "cgroup", s->node ? s->node->path : NULL);
         json_set_text(o, "container", t && t->container ? target_name(t) : NULL);
         json_set_text(o, "tenant", s->tenant);
         json_set_knob(p->g, o, knob);
@@ -93,7 +96,7 @@ static void add_row(Preview *p, const Sides *s, LimitKnob knob, bool have_from, 
 static bool before(const Sides *s, LimitKnob knob, uint64_t *ret) {
         if (s->held)
                 return limit_set_get(&s->from, knob, ret);
-        return s->target && limit_set_get(&s->target->actual, knob, ret) &&
+        return s->node && limit_set_get(s->target ? &s->target->actual : &s->read, knob, ret) &&
                *ret != limit_info(knob.limit)->unset;
 }
 
@@ -178,15 +181,11 @@ static void add_target(Preview *p, Target *t) {
                 p->is_short = true;
                 return;
         }
-        if (!t->container) { /* its limits are its tenant's sum */
-                if (t->reconciled && who.rule && h->n_slices++ == 0)
-                        h->slice = t;
-                return;
-        }
         add_usage(&h->use, &use);
         if (!t->reconciled)
                 return;
         s = (Sides){
+                .node = t->node,
                 .target = t,
                 .tenant = who.tenant,
                 .use = use,
@@ -197,38 +196,121 @@ static void add_target(Preview *p, Target *t) {
         sides_deinit(&s);
 }
 
-static void add_sum(Preview *p, const char *name, const Heir *h) {
-        const Tenant *tenant = map_get_str(&p->g->tenants, name);
+/* ---- sums ---- */
+
+/* A slice above it is that tenant's, too. */
+static bool is_inner(Preview *p, const TreeNode *n, const char *tenant) {
+        WhoResult who = {};
+
+        for (n = n->parent; n; n = n->parent)
+                if (world_owns_slice(p->g, n, &who) && STR_EQ(who.tenant, tenant))
+                        return true;
+        return false;
+}
+
+static bool is_out_of_reach(Preview *p, const TreeNode *n, const char *tenant) {
+        CgName name;
+
+        return cgpath_classify(n->path, &name) < 0 || name.kube ||
+               who_protected(guard_policy(p->g), n->path, ENGINE_NONE, tenant, NULL);
+}
+
+/* Who is a target by now does not matter: a load makes them anew. */
+static void add_slice(Preview *p, TreeNode *n) {
+        WhoResult who = {};
+        Heir *h;
+
+        if (n->class == TREE_UNIT || !world_owns_slice(p->g, n, &who) || is_inner(p, n, who.tenant) ||
+            is_out_of_reach(p, n, who.tenant))
+                return;
+        h = heir_of(p, &who);
+        if (!h)
+                p->is_short = true;
+        else if (h->n_slices++ == 0)
+                h->slice = n;
+}
+
+static const TreeNode *carrier_then(const Heir *h) { return h && h->n_slices == 1 ? h->slice : NULL; }
+
+static Target *carrier_now(const Tenant *t) { return t && t->n_slices == 1 ? t->slices[0] : NULL; }
+
+/* Whose sum is in force where `tenant` (NULL: a new one) is to have its own. NULL: nobody's. */
+static const Tenant *in_force(const TreeNode *then, const Tenant *tenant) {
+        const Target *t = then ? then->user : NULL;
+
+        if (t && carrier_now(t->tenant) == t)
+                return t->tenant;
+        return then && carrier_now(tenant) ? NULL : tenant;
+}
+
+static void describe_node(Preview *p, const TreeNode *n, Sides *s) {
+        CgUsage usage = {};
+        uint32_t have;
+
+        s->node = n;
+        s->target = n->user;
+        (void)cg_read_occupancy(n->fd, &usage);
+        s->use = usage_of(&usage);
+        if (!s->target && cg_read_limits(n->fd, &s->read, &have) < 0)
+                p->is_short = true;
+}
+
+static bool is_held(const Preview *p, const Tenant *t) {
+        return t && MIN_OF(t->settings.mode, p->host_before) >= MODE_CEILINGS;
+}
+
+static void add_sum(Preview *p, const Heir *h) {
+        const TreeNode *then = carrier_then(h);
+        const Tenant *was = in_force(then, map_get_str(&p->g->tenants, h->name));
         _cleanup_(limit_set_deinit) LimitSet sum = LIMIT_SET_INIT;
         CeilingEnv env = guard_env(p->g);
-        Settings settings = { .mode = guard_host_mode(p->g, NULL) };
-        Target *slice = h && h->n_slices == 1         ? h->slice
-                        : !h && tenant->n_slices == 1 ? tenant->slices[0]
-                                                      : NULL;
+        Settings settings = {};
         Sides s;
 
-        if (h) {
-                ceiling_settings(guard_policy(p->g), h->rule, name, NULL, &settings);
-                if (ceiling_tenant(guard_policy(p->g), h->rule, name, &env, &sum) < 0)
-                        p->is_short = true;
-        }
+        ceiling_settings(guard_policy(p->g), h->rule, h->name, NULL, &settings);
+        if (ceiling_tenant(guard_policy(p->g), h->rule, h->name, &env, &sum) < 0)
+                p->is_short = true;
         s = (Sides){
-                .target = slice,
-                .tenant = name,
+                .tenant = h->name,
+                .use = h->use,
                 .mode = MIN_OF(settings.mode, guard_host_mode(p->g, NULL)),
-                .held = tenant && MIN_OF(tenant->settings.mode, p->host_before) >= MODE_CEILINGS,
+                .held = is_held(p, was),
         };
-        if (slice)
-                s.use = usage_of(&slice->usage);
-        else if (h)
-                s.use = h->use;
-        add_sides(p, &s, tenant ? &tenant->sum : NULL, false, &sum, false);
+        if (then)
+                describe_node(p, then, &s);
+        add_sides(p, &s, was ? &was->sum : NULL, false, &sum, false);
+        sides_deinit(&s);
+}
+
+static bool carries_then(const Preview *p, const TreeNode *n) {
+        size_t i = 0;
+        Heir *h;
+
+        while ((h = map_next(&p->heirs, &i)))
+                if (carrier_then(h) == n)
+                        return true;
+        return false;
+}
+
+/* A sum that nobody has any more, or that is held elsewhere then. */
+static void add_given_back(Preview *p, const Tenant *tenant) {
+        const Heir *h = map_get_str(&p->heirs, tenant->name);
+        const Target *now = carrier_now(tenant);
+        const LimitSet none = LIMIT_SET_INIT;
+        Sides s = { .tenant = tenant->name, .mode = guard_host_mode(p->g, NULL), .held = is_held(p, tenant) };
+
+        if ((h && (!now || !carrier_then(h))) || (now && carries_then(p, now->node)))
+                return;
+        if (now)
+                describe_node(p, now->node, &s);
+        add_sides(p, &s, &tenant->sum, false, &none, false);
         sides_deinit(&s);
 }
 
 json_t *render_diff(Guard *g, const LoadedPolicy *candidate) {
         Preview p = { .g = g, .host_before = guard_host_mode(g, NULL) };
-        LoadedPolicy *in_force = g->loaded;
+        LoadedPolicy *loaded = g->loaded;
+        TreeNode *node;
         Tenant *tenant;
         size_t i = 0;
         Target *t;
@@ -240,16 +322,18 @@ json_t *render_diff(Guard *g, const LoadedPolicy *candidate) {
         /* Only for the computation. */
         g->loaded = (LoadedPolicy *)candidate;
         while ((t = map_next(&g->targets, &i)))
-                if (!t->leaving)
+                if (t->container && !t->leaving)
                         add_target(&p, t);
         i = 0;
+        while ((node = tree_next(g->tree, &i)))
+                add_slice(&p, node);
+        i = 0;
         while ((h = map_next(&p.heirs, &i)))
-                add_sum(&p, h->name, h);
+                add_sum(&p, h);
         i = 0;
         while ((tenant = map_next(&g->tenants, &i)))
-                if (!map_get_str(&p.heirs, tenant->name))
-                        add_sum(&p, tenant->name, NULL);
-        g->loaded = in_force;
+                add_given_back(&p, tenant);
+        g->loaded = loaded;
         i = 0;
         while ((h = map_next(&p.heirs, &i)))
                 free(h);

@@ -108,17 +108,12 @@ static size_t template_count(const Guard *g, const PolicyTenant *rule) {
         return n;
 }
 
-/* A section that claims containers itself decides for all of its tenant, also for those that a template puts there. */
-static bool is_its_own(const Tenant *t, const WhoResult *who) {
-        return who->template && t->rule && !t->template && t->rule->n_matches > 0;
-}
-
 /* The tenant of that name, made when it is new; "unassigned" where a template's bound is reached. */
 Tenant *tenant_get(Guard *g, const WhoResult *who) {
         Tenant *t = map_get_str(&g->tenants, who->tenant);
 
         if (t) {
-                if (t->rule != who->rule && !is_its_own(t, who)) {
+                if (t->rule != who->rule) {
                         t->rule = who->rule;
                         t->template = who->template;
                         tenant_refresh(g, t);

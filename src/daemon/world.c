@@ -151,6 +151,36 @@ static void ask_again(Guard *g, Target *t) {
         t->names_again = guard_now(g) + USEC_PER_SEC * (1ULL << MIN_OF(t->names_tries, 6U));
 }
 
+/* A slice begins to count for its tenant, or ceases to: what that tenant's containers below it have used until now was
+ * outside of it, or in it, for ever. */
+static void split_below(Guard *g, const Target *slice, const Tenant *tenant) {
+        for (size_t i = 0; i < tenant->n_members; i++) {
+                Target *t = tenant->members[i];
+                const char *was = t->m.was_tenant;
+
+                if (!cgpath_below(t->node->path, slice->node->path))
+                        continue;
+                if (was ? STR_EQ(was, tenant->name) : t->found)
+                        measure_split(g, t);
+        }
+}
+
+/* It counts anew for whoever has it next; it is still in its tenant's list. */
+static void move_slice(Guard *g, Target *t) {
+        if (!t->tenant)
+                return;
+        split_below(g, t, t->tenant);
+        measure_move(g, t);
+        tenant_leave(t);
+}
+
+/* One that has counted before, say while it was not known whose it is, may have counted what its containers' books have. */
+static int join_slice(Guard *g, Tenant *tenant, Target *t) {
+        if (t->m.last.at == 0)
+                split_below(g, t, tenant);
+        return tenant_join(tenant, t);
+}
+
 /* The outermost slice of a tenant carries its sum: those below it are no targets, the sum would be held twice. */
 static void keep_outermost(Guard *g, Target *t) {
         Tenant *tenant = t->tenant;
@@ -174,8 +204,11 @@ static void recompute_slice(Guard *g, Target *t) {
         Tenant *tenant;
 
         if (!who_owns_slice(guard_policy(g), &f, &who)) {
+                t->who = who;
                 if (!who.pending)
                         enforce_leave(g, t); /* its book goes to the tenant that it still has */
+                else
+                        move_slice(g, t);
                 tenant_leave(t);
                 limit_set_clear(&t->policy);
                 if (!who.pending)
@@ -191,10 +224,8 @@ static void recompute_slice(Guard *g, Target *t) {
         t->who = who;
         tenant = tenant_get(g, &who);
         if (tenant && tenant != t->tenant) {
-                if (t->tenant)
-                        measure_move(g, t);
-                tenant_leave(t);
-                (void)tenant_join(tenant, t);
+                move_slice(g, t);
+                (void)join_slice(g, tenant, t);
         }
         if (t->tenant)
                 keep_outermost(g, t);
@@ -206,6 +237,51 @@ static void recompute_slice(Guard *g, Target *t) {
         enforce_queue(g, t);
 }
 
+/* What of it a template made the name of, as policy calls that. */
+static void say_origin(const PolicyMatch *m, Buf *b) {
+        switch (m->class) {
+        case MATCH_USER:
+                buf_puts(b, "user's name");
+                return;
+        case MATCH_SLICE:
+                buf_puts(b, "slice");
+                return;
+        case MATCH_PATH:
+                buf_puts(b, "path");
+                return;
+        case MATCH_LABEL:
+                buf_printf(b, "label %s", m->label);
+                return;
+        case MATCH_NAME:
+        case _MATCH_MAX:
+        case _MATCH_INVALID:
+                break;
+        }
+        buf_puts(b, "name");
+}
+
+/* Its own name is known, or has been waited for long enough. */
+static bool name_settled(const Target *t) { return !t->names_pending || t->names_tries >= NAMES_TRIES; }
+
+/* Once it is settled that no other match has the say. */
+static void tell_bad_name(Guard *g, Target *t) {
+        const WhoResult *who = &t->who;
+        const PolicyTenant *from = who->bad_from;
+        const Policy *p = guard_policy(g);
+        _cleanup_buf_ Buf origin = BUF_INIT;
+
+        if (who->pending || !name_settled(t) || (who->bad_name && t->bad_name_told))
+                return;
+        t->bad_name_told = who->bad_name;
+        if (!who->bad_name)
+                return;
+        say_origin(&from->matches[0], &origin);
+        announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL,
+                 "%s: what Tenant= of [Template %s] (%s:%u) makes of its %s is no valid name: unassigned",
+                 target_name(t), from->name, p->files[from->tenant_format_ref.file],
+                 from->tenant_format_ref.line, buf_str(&origin));
+}
+
 void world_recompute(Guard *g, Target *t) {
         WhoLabel labels[NAMES_LABELS_MAX];
         CeilingEnv env = guard_env(g);
@@ -213,7 +289,7 @@ void world_recompute(Guard *g, Target *t) {
         const char *name;
         Tenant *tenant;
         WhoFacts f;
-        bool told, told_bad;
+        bool told;
         int r;
 
         if (t->leaving)
@@ -225,7 +301,6 @@ void world_recompute(Guard *g, Target *t) {
         facts_of(t, &f, labels);
         who_resolve(guard_policy(g), &f, &who);
         told = t->who.contradiction && STR_EQ(t->who.contradicted, who.contradicted);
-        told_bad = t->who.bad_name;
         tenant = tenant_get(g, &who);
         if (tenant && !STR_EQ(tenant->name, who.tenant)) {
                 /* The template is full. */
@@ -249,10 +324,7 @@ void world_recompute(Guard *g, Target *t) {
                          "%s: belongs to tenant %s by %s, but its labels or name claim %s; %s holds",
                          target_name(t), who.tenant, match_class_to_string(who.class), who.contradicted,
                          who.tenant);
-        if (who.bad_name && !told_bad)
-                announce(g, ANNOUNCE_DEGRADED, t, NULL, NULL,
-                         "%s: what Tenant= of a template (line %u) makes of it is no valid name: unassigned",
-                         target_name(t), who.ref.line);
+        tell_bad_name(g, t);
         name = policy_name(t, &f);
         if (who.pending)
                 r = ceiling_pending(guard_policy(g), &f, f.names_known ? name : NULL, &env, &t->settings,
@@ -270,18 +342,19 @@ void world_recompute(Guard *g, Target *t) {
         enforce_queue(g, t);
 }
 
+bool world_owns_slice(Guard *g, const TreeNode *node, WhoResult *ret) {
+        const Target *t = node->user;
+        WhoFacts f = slice_facts(node->path, t && !t->container ? t : NULL);
+
+        return who_owns_slice(guard_policy(g), &f, ret);
+}
+
 int world_preview(Guard *g, Target *t, WhoResult *ret_who, Settings *ret_settings, LimitSet *ret) {
         WhoLabel labels[NAMES_LABELS_MAX];
         CeilingEnv env = guard_env(g);
         const char *name;
         WhoFacts f;
 
-        if (!t->container) {
-                f = slice_facts(t->node->path, t);
-                if (!who_owns_slice(guard_policy(g), &f, ret_who))
-                        (void)snprintf(ret_who->tenant, sizeof(ret_who->tenant), "unassigned");
-                return 0;
-        }
         facts_of(t, &f, labels);
         who_resolve(guard_policy(g), &f, ret_who);
         name = policy_name(t, &f);
@@ -298,6 +371,38 @@ int world_preview(Guard *g, Target *t, WhoResult *ret_who, Settings *ret_setting
 static bool needs_names(const Target *t) {
         return t->container && (t->engine == ENGINE_DOCKER || t->engine == ENGINE_PODMAN ||
                                 t->engine == ENGINE_CONTAINERD || t->engine == ENGINE_CRIO);
+}
+
+/* Whose it is hangs on who its user is, and whoever knows that does not say. */
+static bool lacks_user(const Target *t) {
+        return !t->leaving && t->who.pending && !t->names_pending && t->names_tries > 0 &&
+               uid_of(t) != (uid_t)-1 && !(t->info && t->info->groups);
+}
+
+static void tell_lookup(Guard *g, const Target *t) {
+        unsigned uid = (unsigned)uid_of(t);
+        const Target *other;
+        size_t i = 0;
+
+        if (lacks_user(t)) {
+                if (!g->lookup_trouble)
+                        announce(g, ANNOUNCE_LOOKUP_FAILED, t, NULL, NULL,
+                                 "%s: who user %u is could not be looked up; it is tried again, and until it "
+                                 "is "
+                                 "known the strictest candidate holds",
+                                 target_name(t), uid);
+                g->lookup_trouble = true;
+                return;
+        }
+        if (!g->lookup_trouble || uid_of(t) == (uid_t)-1 || !t->info || !t->info->groups)
+                return;
+        while ((other = map_next(&g->targets, &i)))
+                if (lacks_user(other))
+                        return;
+        g->lookup_trouble = false;
+        announce(g, ANNOUNCE_LOOKUP_ANSWERED, t, NULL, NULL,
+                 "users can be looked up again: user %u is %s, and nothing waits for another", uid,
+                 t->info->user_name ? t->info->user_name : "without a name");
 }
 
 static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const char *why) {
@@ -339,9 +444,10 @@ static void names_done(void *user, uint64_t cookie, ContainerInfo *info, const c
                 ask_again(g, t);
         t->names_tries++;
         world_recompute(g, t);
+        tell_lookup(g, t);
         if (t->leaving)
                 return;
-        if (t->container && !t->found && (!t->names_pending || t->names_tries >= NAMES_TRIES)) {
+        if (t->container && !t->found && name_settled(t)) {
                 t->found = true;
                 measure_changed(g, t);
                 judging_changed(g, t);
@@ -578,6 +684,8 @@ void enforce_leave(Guard *g, Target *t) {
                 return;
         }
         judging_gone(g, t, true);
+        if (!t->container && t->tenant)
+                split_below(g, t, t->tenant);
         measure_detach(g, t, true);
         t->node->user = NULL;
         t->node = own;
@@ -660,6 +768,8 @@ void world_policy_changed(Guard *g) {
                 tenant->rule = rule;
                 tenant->template = false;
         }
+        /* What was made a moment ago is new, and not only to this policy. */
+        (void)tree_rescan(g->tree);
         g->reclassifying = true;
         (void)tree_reclassify(g->tree);
         /* Slices first: who lets go of one makes room for another below it. */

@@ -124,6 +124,7 @@ static int read_live(uid_t uid, StateUser *u) {
 
 /* ---- below a prefix: its files ---- */
 
+/* *ret is NULL where there is no such file. -EAGAIN: it cannot be read, nobody can tell now. */
 static int open_below(const char *root, const char *path, FILE **ret) {
         _cleanup_free_ char *full = NULL;
 
@@ -132,7 +133,7 @@ static int open_below(const char *root, const char *path, FILE **ret) {
                 return -ENOMEM;
         }
         *ret = fopen(full, "re");
-        return 0;
+        return *ret || errno == ENOENT || errno == ENOTDIR ? 0 : -EAGAIN;
 }
 
 static int add_file_groups(const char *root, StateUser *u, gid_t gid) {

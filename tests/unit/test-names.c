@@ -668,6 +668,33 @@ static void test_podman_hostile(void **state _unused_) {
         }
 }
 
+/* Who cannot be read has not said that there is no such user; one that is not there has. */
+static void test_users_unreadable(void **state _unused_) {
+        _cleanup_info_ ContainerInfo *i = NULL;
+
+        assert_int_equal(unlink(path_of("/etc/group")), 0);
+        i = ask_as(ENGINE_DOCKER, ID, false, 1000);
+        assert_string_equal(i->user_name, "alice");
+        assert_null(i->groups[0]);
+        assert_int_equal(symlink("group", path_of("/etc/group")), 0);
+        i = container_info_free(i);
+        i = ask_as(ENGINE_DOCKER, ID, false, 1000);
+        assert_null(i->user_name);
+        assert_null(i->groups);
+        assert_int_equal(unlink(path_of("/etc/passwd")), 0);
+        i = container_info_free(i);
+        i = ask_as(ENGINE_DOCKER, ID, false, 1000);
+        assert_non_null(i->groups);
+        assert_null(i->groups[0]);
+        assert_int_equal(symlink("passwd", path_of("/etc/passwd")), 0);
+        i = container_info_free(i);
+        i = ask_as(ENGINE_DOCKER, ID, false, 1000);
+        assert_null(i->groups);
+        i = container_info_free(i);
+        i = ask_as(ENGINE_PODMAN, ID, true, 1000);
+        assert_null(i->groups);
+}
+
 static void test_rootless(void **state _unused_) {
         static const char containers[] =
                 "/home/alice/.local/share/containers/storage/overlay-containers/containers.json";
@@ -1085,6 +1112,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_crio, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_podman, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_podman_hostile, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_users_unreadable, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_rootless, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_machines, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_wire, setup, teardown),

@@ -507,7 +507,7 @@ static void test_candidates(void **state) {
                 const char *rules;
         } rows[] = {
                 { { .cgroup = "/system.slice/" DOCKER, .names_trusted = true, NOBODY },
-                  "acme beta rest compose minted - " },
+                  "acme beta staff rest compose minted - " }, /* minted may mint any of them */
                 { { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY, .name = "web" }, "rest " },
                 { { .cgroup = "/system.slice/" DOCKER, TRUSTED, NOBODY }, "- " },
                 { { .cgroup = "/tenant.slice/tenant-acme.slice/x", .names_trusted = true, NOBODY }, "acme " },
@@ -556,6 +556,65 @@ static void test_candidates_hold_the_winner(void **state) {
                         fail_msg("%s: not pending, but changed", cases[i].what);
         }
         assert_true(n_pending > 10);
+}
+
+/* The name that a template makes is a tenant's with a section: that decides, whoever of it comes first. */
+static void test_template_of_a_section(void **state) {
+        static const char text[] = "[Template compose]\n"
+                                   "Match=label=project=*\n"
+                                   "Tenant=c-%v\n"
+                                   "[Template people]\n"
+                                   "Match=user=3000-3999\n"
+                                   "Tenant=u-%u\n"
+                                   "[Tenant c-shop]\n"
+                                   "Match=slice=shop.slice\n"
+                                   "[Tenant u-eve]\n"
+                                   "Match=slice=eve.slice\n";
+        static const WhoLabel shop = { "project", "shop" }, other = { "project", "other" };
+        _cleanup_policy_ Policy *p = parse(text);
+        WhoFacts f = { .cgroup = "/docker/x", TRUSTED, NOBODY, .labels = &shop, .n_labels = 1 };
+        _cleanup_buf_ Buf pending = BUF_INIT, unnamed = BUF_INIT, known = BUF_INIT;
+        WhoResult r;
+        (void)state;
+
+        who_resolve(p, &f, &r);
+        assert_string_equal(r.tenant, "c-shop");
+        assert_ptr_equal(r.rule, policy_find_tenant(p, "c-shop"));
+        assert_false(r.template);
+        assert_int_equal(r.class, MATCH_LABEL);
+        assert_int_equal(r.ref.line, 2); /* it was the template's match that led there */
+        who_candidates(p, &f, collect, &known);
+        assert_string_equal(buf_str(&known), "c-shop ");
+        f.labels = &other;
+        who_resolve(p, &f, &r);
+        assert_string_equal(r.rule->name, "compose");
+        assert_true(r.template);
+
+        /* While that is not known the section is one of those that may hold. */
+        f.names_known = false;
+        who_candidates(p, &f, collect, &pending);
+        assert_string_equal(buf_str(&pending), "c-shop compose - ");
+        f = (WhoFacts){ .cgroup = "/x.service", .uid = 3001 };
+        who_candidates(p, &f, collect, &unnamed);
+        assert_string_equal(buf_str(&unnamed), "u-eve people ");
+}
+
+/* Which template it was is known to whoever tells of it. */
+static void test_bad_name_of(void **state) {
+        _cleanup_policy_ Policy *p = parse(policy_text);
+        static const WhoLabel bad = { "com.docker.compose.project", "a b" };
+        WhoFacts f = { .cgroup = "/docker/x", TRUSTED, .uid = 77, .labels = &bad, .n_labels = 1 };
+        WhoResult r;
+        (void)state;
+
+        who_resolve(p, &f, &r);
+        assert_true(r.bad_name && r.pending); /* user 77 may be of @staff */
+        assert_string_equal(r.bad_from->name, "compose");
+        f.groups = (const char *const[]){ NULL };
+        who_resolve(p, &f, &r);
+        assert_true(r.bad_name && !r.pending);
+        assert_null(r.rule);
+        assert_false(r.template);
 }
 
 static void test_owns_slice(void **state) {
@@ -717,6 +776,8 @@ int main(void) {
                 cmocka_unit_test(test_order),
                 cmocka_unit_test(test_candidates),
                 cmocka_unit_test(test_candidates_hold_the_winner),
+                cmocka_unit_test(test_template_of_a_section),
+                cmocka_unit_test(test_bad_name_of),
                 cmocka_unit_test(test_owns_slice),
                 cmocka_unit_test(test_names_unit),
                 cmocka_unit_test(test_protected),
