@@ -100,7 +100,7 @@ ctl status --json
 is "$(left)" $((3 - kills)) "the budget counts all $kills kills"
 pid=$(guard_pid)
 kill -9 "$pid"
-until_true 30 '[ "$(guard_pid)" != '"$pid"' ] && answers' || not_ok "another guard is there"
+until_true 30 '[ "$(guard_pid)" != '"$pid"' ]' || not_ok "another guard is there"
 wait_for 20 'ctl status --json; [ "$(left)" = '$((3 - kills))' ]' "so does the next guard"
 rest "${alive[@]:4}" never safe
 measure web 5 "afterwards"
