@@ -34,8 +34,11 @@ chmod 755 /etc/bailiff/notify.d/10-pager
 mkdir -p /run/systemd/system/bailiff-notify.service.d
 printf '[Service]\nEnvironment=BAILIFF_WEBHOOK_URL=http://127.0.0.1:8099/hook\n' \
 	>/run/systemd/system/bailiff-notify.service.d/50-url.conf
+mkdir -p /etc/bailiff/notify.d/desk
+printf '#!/bin/sh\necho "the desk hears: $1 $BAILIFF_INCIDENT_ID"\n' >/etc/bailiff/notify.d/desk/hear
+chmod 755 /etc/bailiff/notify.d/desk/hear
 systemctl daemon-reload
-systemctl start bailiff-notify.service
+systemctl start bailiff-notify.service bailiff-notify@desk.service
 is "$(systemctl show -P User bailiff-notify.service)" bailiff-notify "it runs as a user of its own"
 busctl monitor --json=short --match="type='signal',interface='org.bailiff.Guard1'" >/run/signals 2>/dev/null &
 monitor=$!
@@ -52,6 +55,8 @@ like "$(</run/hooks)" '"web.scope"' "and who is hurt"
 diag "$(head -c 700 /run/hooks)"
 wait_for 10 '[[ $(journalctl -u bailiff-notify.service -o cat) == *10-pager* ]]' "a hook that fails is told of in the journal"
 diag "$(journalctl -u bailiff-notify.service -o cat | tail -n 5)"
+wait_for 10 '[[ $(journalctl -u bailiff-notify@desk.service -o cat) =~ "the desk hears: opened "[0-9]+ ]]' "bailiff-notify@desk runs the hooks of its directory"
+unlike "$(journalctl -u bailiff-notify.service -o cat)" 'desk' "which are none of the others'"
 signals >/run/told
 like "$(</run/told)" 'IncidentOpened [0-9]+ spin spin.scope cpu ' "IncidentOpened"
 like "$(</run/told)" 'ActionTaken [0-9]+ throttle spin spin.scope ' "ActionTaken"
