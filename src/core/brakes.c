@@ -79,12 +79,6 @@ void brakes_killed(Brakes *b, Budget *tenant, uint64_t id, usec_t now) {
         b->killing = id;
 }
 
-bool brakes_repeats(const Brakes *b, uint64_t id, usec_t now) {
-        return b->killing == id && id != 0 && within(b->last_kill, 2 * BRAKES_SETTLE, now);
-}
-
-void brakes_repeated(Brakes *b, usec_t now) { b->last_kill = now; }
-
 void brakes_empty(Brakes *b, uint64_t id) {
         if (b->killing == id)
                 b->killing = 0;

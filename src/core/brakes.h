@@ -42,9 +42,6 @@ bool brakes_in_storm(const Brakes *b, usec_t now);
 ActWhy brakes_may_kill(const Brakes *b, const HostRules *rules, const Budget *tenant, unsigned tenant_max,
                        usec_t tenant_window, bool urgent, usec_t now);
 void brakes_killed(Brakes *b, Budget *tenant, uint64_t id, usec_t now);
-/* It was killed already, and is not gone: to kill it again is the same kill to the budgets, and need not wait its turn. */
-bool brakes_repeats(const Brakes *b, uint64_t id, usec_t now);
-void brakes_repeated(Brakes *b, usec_t now);
 void brakes_empty(Brakes *b, uint64_t id); /* the one killed last has no process left */
 /* May one more be throttled, of n_containers? At least one always. */
 bool brakes_may_throttle(const HostRules *rules, unsigned n_containers, unsigned n_throttled);

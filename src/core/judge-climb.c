@@ -118,8 +118,8 @@ static ActWhy may_kill(const JudgeStep *t, const Party *p, bool urgent) {
 
         if (t->killed)
                 return ACT_WHY_SETTLING;
-        /* What follows a stop signal, or a kill that it is not gone of yet, was paid for by that. */
-        if (p->memory->kill_spent || brakes_repeats(&j->brakes, p->id, t->scene->now))
+        /* What follows a stop signal was paid for by it. */
+        if (p->memory->kill_spent)
                 return brakes_in_storm(&j->brakes, t->scene->now) ? ACT_WHY_STORM : ACT_WHY_HARM;
         b = t->ops->budget(t->ops->user, p);
         return brakes_may_kill(&j->brakes, &t->scene->rules, b.budget, b.max, b.window, urgent,

@@ -298,9 +298,7 @@ void judge_acted(Judge *j, const JudgeOps *ops, const Party *p, const Act *a, in
         ladder_acted(&m->ladders[a->resource], a, result, now);
         if (result != 0 || (a->kind != ACT_KILL && a->kind != ACT_STOP))
                 return;
-        if (brakes_repeats(&j->brakes, p->id, now))
-                brakes_repeated(&j->brakes, now);
-        else if (!m->kill_spent) {
+        if (!m->kill_spent) {
                 brakes_killed(&j->brakes, ops->budget(ops->user, p).budget, p->id, now);
                 m->n_kills++;
         }

@@ -120,79 +120,32 @@ void judging_gone(Guard *g, Target *t, bool alive) {
         t->judged = judged_free(t->judged);
 }
 
-/* ---- kill budgets ---- */
-
-static Budget *budget_by_name(Judging *j, const char *name) {
-        static Budget nobody; /* no memory for a budget of its own: all such tenants share one */
-        Budget *b = map_get_str(&j->budgets, name);
-        struct {
-                Budget budget;
-                char name[POLICY_NAME_MAX + 1];
-        } * fresh;
-
-        if (b)
-                return b;
-        fresh = calloc(1, sizeof(*fresh));
-        if (!fresh)
-                return &nobody;
-        (void)snprintf(fresh->name, sizeof(fresh->name), "%s", name);
-        if (map_put_str(&j->budgets, fresh->name, fresh) < 0) {
-                free(fresh);
-                return &nobody;
-        }
-        return &fresh->budget;
-}
-
-static const char *budget_name(const Party *p) { return p->tenant ? p->tenant : POLICY_UNASSIGNED; }
-
 static TenantBudget budget_of(void *user, const Party *p) {
-        const Guard *g = user;
+        static Budget nobody; /* no memory for a budget of its own: all such tenants share one */
+        Guard *g = user;
+        Judging *j = g->judging;
+        const char *name = p->tenant ? p->tenant : "unassigned";
+        Budget *b = map_get_str(&j->budgets, name);
 
+        if (!b) {
+                struct {
+                        Budget budget;
+                        char name[POLICY_NAME_MAX + 1];
+                } *fresh = calloc(1, sizeof(*fresh));
+
+                if (fresh) {
+                        (void)snprintf(fresh->name, sizeof(fresh->name), "%s", name);
+                        if (map_put_str(&j->budgets, fresh->name, fresh) < 0)
+                                free(fresh);
+                        else
+                                b = &fresh->budget;
+                }
+        }
         return (TenantBudget){
-                .budget = budget_by_name(g->judging, budget_name(p)),
+                .budget = b ? b : &nobody,
                 .max = p->settings ? p->settings->kill_budget : 0,
                 .window = p->settings ? p->settings->kill_window : 0,
         };
-}
-
-/* What guards before this one have spent. Of whom a kill was that cannot be read any more, nobody knows: it is the host's, and of now. */
-static void adopt_kills(Guard *g) {
-        Judging *j = g->judging;
-        usec_t now = guard_clock();
-        unsigned damaged;
-        Kill kill;
-        int r;
-
-        r = kills_open(g->config.run_dir, g->host.boot_id, now, &j->kills, &damaged);
-        if (r < 0)
-                announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
-                         "there is no file for kills in %s (%s): kill budgets begin anew with each start of "
-                         "the guard",
-                         g->config.run_dir, strerror(-r));
-        if (damaged > 0)
-                announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
-                         "the file of kills in %s was damaged: %u kills are taken to be of now",
-                         g->config.run_dir, MIN_OF(damaged, (unsigned)BUDGET_MAX));
-        for (size_t i = 0; j->kills && kills_get(j->kills, i, &kill); i++) {
-                budget_spend(&j->judge->brakes.host, kill.at);
-                budget_spend(budget_by_name(j, kill.tenant), kill.at);
-                j->judge->brakes.last_kill = MAX_OF(j->judge->brakes.last_kill, kill.at);
-        }
-        for (unsigned i = 0; i < MIN_OF(damaged, (unsigned)BUDGET_MAX); i++)
-                budget_spend(&j->judge->brakes.host, now);
-}
-
-/* After the kill: what it costs must not keep it waiting. */
-static void file_kill(Guard *g, const Party *p) {
-        Judging *j = g->judging;
-        int r = j->kills ? kills_add(j->kills, budget_name(p), guard_clock()) : 0;
-
-        if (r < 0 && !j->kills_told)
-                announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
-                         "a kill could not be put on file (%s): after a restart of the guard it is none to "
-                         "the budgets",
-                         strerror(-r));
-        j->kills_told = r < 0;
 }
 
 /* ---- the scene ---- */
@@ -704,13 +657,8 @@ void judging_step(Guard *g) {
                 int r = 0;
 
                 if (t && writes(&v->act)) {
-                        const Party *p = &j->parties[v->culprit];
-                        unsigned n_kills = p->memory->n_kills;
-
                         r = carry_out(g, t, v);
-                        judge_acted(j->judge, &ops, p, &v->act, r, guard_clock());
-                        if (p->memory->n_kills != n_kills)
-                                file_kill(g, p);
+                        judge_acted(j->judge, &ops, &j->parties[v->culprit], &v->act, r, guard_clock());
                         if (r == 0 && v->act.kind == ACT_THROTTLE)
                                 loghist_add(&j->reaction, guard_clock() - seen);
                 }
@@ -771,8 +719,6 @@ int judging_new(Guard *g) {
         r = judge_new(PARTIES_MAX, &j->judge);
         if (r >= 0)
                 r = leasing_open(g);
-        if (r >= 0)
-                adopt_kills(g);
         return r;
 }
 
@@ -794,7 +740,6 @@ void judging_free(Guard *g) {
         while ((b = map_next(&j->budgets, &i)))
                 free(b);
         map_deinit(&j->budgets);
-        kills_free(j->kills);
         judge_free(j->judge);
         free(j->parties);
         free(j->owners);

@@ -11,7 +11,6 @@
 #include "allowance.h"
 #include "incident.h"
 #include "judge.h"
-#include "kills.h"
 #include "leases.h"
 #include "loghist.h"
 #include "meter.h"
@@ -79,8 +78,6 @@ typedef struct Judging {
         size_t n_services; /* of them */
         Map records; /* "tenant/name" → Record */
         Map budgets; /* tenant's name → Budget */
-        Kills *kills; /* on file; NULL: budgets begin anew with the guard */
-        bool kills_told; /* that one could not be put on file */
         usec_t step_at; /* the last step */
         /* The scene's arrays, kept from step to step. */
         Party *parties;

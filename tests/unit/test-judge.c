@@ -208,41 +208,6 @@ static void test_stop(void **state) {
         assert_int_equal(budget_left(&w->judge->brakes.host, 4, w->rules.kill_window, w->now), 3);
 }
 
-static TenantBudget kit_budget(void *user, const Party *p) {
-        (void)p;
-        return (TenantBudget){ .budget = user, .max = UINT32_MAX, .window = 3600 * S };
-}
-
-/* It was killed, and is still there: to kill it again is no other kill, though the budget is spent, and no other one's turn. */
-static void test_kill_again(void **state) {
-        _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
-        _cleanup_(cleanup_judge_free) Judge *j = NULL;
-        Budget budget = {};
-        const JudgeOps ops = { kit_budget, &budget };
-        const Act again = { .kind = ACT_KILL, .resource = RESOURCE_MEMORY, .lever = LEVER_KILL };
-        uint32_t hog = kit_add(k, KIT_HOST, PARTY_CONTAINER, "hog");
-        uint32_t other = kit_add(k, KIT_HOST, PARTY_CONTAINER, "other");
-        usec_t at = KIT_START;
-
-        (void)state;
-        assert_int_equal(judge_new(KIT_MAX, &j), 0);
-        for (unsigned i = 0; i < 4; i++, at += LADDER_AGAIN)
-                judge_acted(j, &ops, &k->parties[hog], &again, 0, at);
-        assert_int_equal(k->memories[hog].n_kills, 1);
-        assert_int_equal(budget_left(&budget, 4, 3600 * S, at), 3);
-        assert_int_equal(budget_left(&j->brakes.host, 4, 3600 * S, at), 3);
-        /* Another one's is another kill; and so is one of the same cgroup, long after, or when it was empty in between. */
-        judge_acted(j, &ops, &k->parties[other], &again, 0, at);
-        assert_int_equal(budget_left(&budget, 4, 3600 * S, at), 2);
-        judge_acted(j, &ops, &k->parties[other], &again, 0, at += 60 * S);
-        assert_int_equal(budget_left(&budget, 4, 3600 * S, at), 1);
-        brakes_empty(&j->brakes, k->parties[other].id);
-        judge_acted(j, &ops, &k->parties[other], &again, 0, at += LADDER_AGAIN);
-        assert_int_equal(budget_left(&budget, 4, 3600 * S, at), 0);
-        assert_true(brakes_repeats(&j->brakes, k->parties[other].id, at + LADDER_AGAIN));
-        assert_false(brakes_repeats(&j->brakes, k->parties[hog].id, at + LADDER_AGAIN));
-}
-
 /* Two are at the end of their ladders at the same moment: one goes first. */
 static void test_one_kill(void **state) {
         uint32_t db, hog, bomb;
@@ -718,6 +683,11 @@ static void test_refused(void **state) {
         assert_in_range(w->parties[hogs[0]].n_acts[ACT_THROTTLE], 0, 3);
 }
 
+static TenantBudget kit_budget(void *user, const Party *p) {
+        (void)p;
+        return (TenantBudget){ .budget = user, .max = UINT32_MAX, .window = 3600 * S };
+}
+
 static unsigned kit_step(Kit *k, Judge *j, Verdict verdicts[static VERDICTS_MAX]) {
         static Budget budget;
         const JudgeOps ops = { kit_budget, &budget };
@@ -1183,22 +1153,37 @@ static void test_record(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_cpu),          cmocka_unit_test(test_memory),
-                cmocka_unit_test(test_memory_swap),  cmocka_unit_test(test_took_it),
-                cmocka_unit_test(test_stop),         cmocka_unit_test(test_kill_again),
-                cmocka_unit_test(test_one_kill),     cmocka_unit_test(test_quiet),
-                cmocka_unit_test(test_ending),       cmocka_unit_test(test_memory_never),
-                cmocka_unit_test(test_io),           cmocka_unit_test(test_forks),
-                cmocka_unit_test(test_forks_fast),   cmocka_unit_test(test_thrash),
-                cmocka_unit_test(test_innocent),     cmocka_unit_test(test_on_off),
-                cmocka_unit_test(test_ten_hogs),     cmocka_unit_test(test_storm),
-                cmocka_unit_test(test_observe),      cmocka_unit_test(test_off),
-                cmocka_unit_test(test_interrupted),  cmocka_unit_test(test_restart),
-                cmocka_unit_test(test_restart_loop), cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_unexplained),  cmocka_unit_test(test_held_already),
-                cmocka_unit_test(test_mixed),        cmocka_unit_test(test_disks),
-                cmocka_unit_test(test_our_doing),    cmocka_unit_test(test_record),
-                cmocka_unit_test(test_two_ladders),  cmocka_unit_test(test_for_whose_sake),
+                cmocka_unit_test(test_cpu),
+                cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_memory_swap),
+                cmocka_unit_test(test_took_it),
+                cmocka_unit_test(test_stop),
+                cmocka_unit_test(test_one_kill),
+                cmocka_unit_test(test_quiet),
+                cmocka_unit_test(test_ending),
+                cmocka_unit_test(test_memory_never),
+                cmocka_unit_test(test_io),
+                cmocka_unit_test(test_forks),
+                cmocka_unit_test(test_forks_fast),
+                cmocka_unit_test(test_thrash),
+                cmocka_unit_test(test_innocent),
+                cmocka_unit_test(test_on_off),
+                cmocka_unit_test(test_ten_hogs),
+                cmocka_unit_test(test_storm),
+                cmocka_unit_test(test_observe),
+                cmocka_unit_test(test_off),
+                cmocka_unit_test(test_interrupted),
+                cmocka_unit_test(test_restart),
+                cmocka_unit_test(test_restart_loop),
+                cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_unexplained),
+                cmocka_unit_test(test_held_already),
+                cmocka_unit_test(test_mixed),
+                cmocka_unit_test(test_disks),
+                cmocka_unit_test(test_our_doing),
+                cmocka_unit_test(test_record),
+                cmocka_unit_test(test_two_ladders),
+                cmocka_unit_test(test_for_whose_sake),
                 cmocka_unit_test(test_observed),
         };
 

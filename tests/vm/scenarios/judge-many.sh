@@ -92,16 +92,6 @@ nap 10
 is "$(acts '^[0-9]+ kill ' | wc -l)" "$kills" "and nobody is killed"
 ctl events --json
 num "$(jq '[.events[] | select(.kind == "storm")] | length' <<<"$CTL_OUT")" '>=' 1 "an event tells of the storm"
-
-# ---- the guard is killed: the next one does not begin with a fresh budget
-
-left() { jq .judge.kill_budget_left <<<"$CTL_OUT"; }
-ctl status --json
-is "$(left)" $((3 - kills)) "the budget counts all $kills kills"
-pid=$(guard_pid)
-kill -9 "$pid"
-until_true 30 '[ "$(guard_pid)" != '"$pid"' ]' || not_ok "another guard is there"
-wait_for 20 'ctl status --json; [ "$(left)" = '$((3 - kills))' ]' "so does the next guard"
 rest "${alive[@]:4}" never safe
 measure web 5 "afterwards"
 wait_for 120 '[ "$(leases)" = 0 ]' "all rest: everything is given back"
