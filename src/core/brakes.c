@@ -79,6 +79,21 @@ void brakes_killed(Brakes *b, Budget *tenant, uint64_t id, usec_t now) {
         b->killing = id;
 }
 
+void brakes_unknown(Brakes *b, usec_t at) {
+        for (unsigned i = 0; i < BUDGET_MAX; i++)
+                budget_spend(&b->host, at);
+}
+
+bool brakes_is_again(const Brakes *b, uint64_t id) { return id != 0 && b->killing == id; }
+
+ActWhy brakes_may_kill_again(const Brakes *b, usec_t now) {
+        if (brakes_in_storm(b, now))
+                return ACT_WHY_STORM;
+        return within(b->last_kill, BRAKES_SETTLE, now) ? ACT_WHY_SETTLING : ACT_WHY_HARM;
+}
+
+void brakes_killed_again(Brakes *b, usec_t now) { b->last_kill = now; }
+
 void brakes_empty(Brakes *b, uint64_t id) {
         if (b->killing == id)
                 b->killing = 0;

@@ -41,7 +41,15 @@ bool brakes_in_storm(const Brakes *b, usec_t now);
 /* ACT_WHY_HARM: may be killed now; else ACT_WHY_BUDGET, …SETTLING, …STORM. tenant: its Budget and rules. */
 ActWhy brakes_may_kill(const Brakes *b, const HostRules *rules, const Budget *tenant, unsigned tenant_max,
                        usec_t tenant_window, bool urgent, usec_t now);
+/* An earlier guard's kills are told so, too, in their order. */
 void brakes_killed(Brakes *b, Budget *tenant, uint64_t id, usec_t now);
+/* How many kills there were is not known any more: the host's budget is spent for a window from then on. */
+void brakes_unknown(Brakes *b, usec_t at);
+/* That cgroup was the last to be killed and is not empty yet: to kill it again is the same kill. */
+bool brakes_is_again(const Brakes *b, uint64_t id);
+/* The same, of such a one: no budget is asked. */
+ActWhy brakes_may_kill_again(const Brakes *b, usec_t now);
+void brakes_killed_again(Brakes *b, usec_t now);
 void brakes_empty(Brakes *b, uint64_t id); /* the one killed last has no process left */
 /* May one more be throttled, of n_containers? At least one always. */
 bool brakes_may_throttle(const HostRules *rules, unsigned n_containers, unsigned n_throttled);

@@ -121,6 +121,8 @@ static ActWhy may_kill(const JudgeStep *t, const Party *p, bool urgent) {
         /* What follows a stop signal was paid for by it. */
         if (p->memory->kill_spent)
                 return brakes_in_storm(&j->brakes, t->scene->now) ? ACT_WHY_STORM : ACT_WHY_HARM;
+        if (brakes_is_again(&j->brakes, p->id))
+                return brakes_may_kill_again(&j->brakes, t->scene->now);
         b = t->ops->budget(t->ops->user, p);
         return brakes_may_kill(&j->brakes, &t->scene->rules, b.budget, b.max, b.window, urgent,
                                t->scene->now);

@@ -290,6 +290,10 @@ unsigned judge_step(Judge *j, const JudgeOps *ops, const Scene *scene, Verdict r
         return t.n;
 }
 
+bool judge_charges(const Judge *j, const Party *p) {
+        return !p->memory->kill_spent && !brakes_is_again(&j->brakes, p->id);
+}
+
 void judge_acted(Judge *j, const JudgeOps *ops, const Party *p, const Act *a, int result, usec_t now) {
         PartyMemory *m = p->memory;
 
@@ -298,10 +302,11 @@ void judge_acted(Judge *j, const JudgeOps *ops, const Party *p, const Act *a, in
         ladder_acted(&m->ladders[a->resource], a, result, now);
         if (result != 0 || (a->kind != ACT_KILL && a->kind != ACT_STOP))
                 return;
-        if (!m->kill_spent) {
+        if (judge_charges(j, p)) {
                 brakes_killed(&j->brakes, ops->budget(ops->user, p).budget, p->id, now);
                 m->n_kills++;
-        }
+        } else if (!m->kill_spent)
+                brakes_killed_again(&j->brakes, now);
         m->kill_spent = a->kind == ACT_STOP;
 }
 

@@ -96,6 +96,8 @@ DEFINE_CLEANUP(Judge *, judge_free)
  * The values of an act are all that the lease of its lever holds from then on.
  */
 unsigned judge_step(Judge *j, const JudgeOps *ops, const Scene *scene, Verdict ret[static VERDICTS_MAX]);
+/* To stop or kill p now would be charged: neither its stop signal nor the kill that it outlives so far was. */
+bool judge_charges(const Judge *j, const Party *p);
 /* How an act went (ladder_acted(), and for kills the brakes). Not for `would`. */
 void judge_acted(Judge *j, const JudgeOps *ops, const Party *p, const Act *a, int result, usec_t now);
 /* The cgroup is gone: keeps of the memory what a successor of that name inherits (record, ladders' rungs without leases). */

@@ -121,31 +121,9 @@ void judging_gone(Guard *g, Target *t, bool alive) {
 }
 
 static TenantBudget budget_of(void *user, const Party *p) {
-        static Budget nobody; /* no memory for a budget of its own: all such tenants share one */
         Guard *g = user;
-        Judging *j = g->judging;
-        const char *name = p->tenant ? p->tenant : "unassigned";
-        Budget *b = map_get_str(&j->budgets, name);
 
-        if (!b) {
-                struct {
-                        Budget budget;
-                        char name[POLICY_NAME_MAX + 1];
-                } *fresh = calloc(1, sizeof(*fresh));
-
-                if (fresh) {
-                        (void)snprintf(fresh->name, sizeof(fresh->name), "%s", name);
-                        if (map_put_str(&j->budgets, fresh->name, fresh) < 0)
-                                free(fresh);
-                        else
-                                b = &fresh->budget;
-                }
-        }
-        return (TenantBudget){
-                .budget = b ? b : &nobody,
-                .max = p->settings ? p->settings->kill_budget : 0,
-                .window = p->settings ? p->settings->kill_window : 0,
-        };
+        return budgets_get(&g->judging->budgets, p, guard_clock());
 }
 
 /* ---- the scene ---- */
@@ -576,7 +554,22 @@ static int kill_it(Guard *g, Target *t) {
         return r;
 }
 
+/* Paid for before it is done. */
+static int end_it(Guard *g, Target *t, const Party *p, int (*how)(Guard *g, Target *t)) {
+        Judging *j = g->judging;
+        usec_t now = guard_clock();
+        int charged = budgets_charge(&j->budgets, j->judge, &j->scene.rules, p, now), r;
+
+        if (charged < 0)
+                return charged;
+        r = how(g, t);
+        if (r != 0 && charged > 0)
+                budgets_take_back(&j->budgets, p, now);
+        return r;
+}
+
 static int carry_out(Guard *g, Target *t, const Verdict *v) {
+        const Party *p = &g->judging->parties[v->culprit];
         const Act *a = &v->act;
         char reason[LEASE_REASON_MAX + 1];
 
@@ -594,9 +587,9 @@ static int carry_out(Guard *g, Target *t, const Verdict *v) {
         case ACT_THAW:
                 return leasing_thaw(g, t);
         case ACT_STOP:
-                return leasing_stop(g, t);
+                return end_it(g, t, p, leasing_stop);
         case ACT_KILL:
-                return kill_it(g, t);
+                return end_it(g, t, p, kill_it);
         default:
                 return 0;
         }
@@ -707,6 +700,24 @@ void judging_beat(Guard *g, usec_t now) {
                         record_drop(j, r);
 }
 
+static void open_budgets(Guard *g) {
+        Judging *j = g->judging;
+        KillsStats stats;
+        int r = budgets_open(&j->budgets, g->config.run_dir, g->host.boot_id, j->judge, guard_clock(),
+                             &stats);
+
+        if (r < 0)
+                announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
+                         "there is no file for kills in %s (%s): the next guard begins with fresh kill "
+                         "budgets",
+                         g->config.run_dir, strerror(-r));
+        else if (stats.n_damaged > 0 || stats.set_aside)
+                announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
+                         "the file of kills in %s was %s: the host's kill budget counts as spent for now",
+                         g->config.run_dir,
+                         stats.set_aside ? "unreadable, and is set aside" : "damaged in part");
+}
+
 int judging_new(Guard *g) {
         Judging *j = calloc(1, sizeof(*j));
         int r;
@@ -719,13 +730,14 @@ int judging_new(Guard *g) {
         r = judge_new(PARTIES_MAX, &j->judge);
         if (r >= 0)
                 r = leasing_open(g);
+        if (r >= 0)
+                open_budgets(g);
         return r;
 }
 
 void judging_free(Guard *g) {
         Judging *j = g->judging;
         size_t i = 0;
-        Budget *b;
         Record *r;
 
         if (!j)
@@ -736,10 +748,7 @@ void judging_free(Guard *g) {
         while ((r = map_next(&j->records, &i)))
                 record_drop(j, r);
         map_deinit(&j->records);
-        i = 0;
-        while ((b = map_next(&j->budgets, &i)))
-                free(b);
-        map_deinit(&j->budgets);
+        budgets_deinit(&j->budgets);
         judge_free(j->judge);
         free(j->parties);
         free(j->owners);

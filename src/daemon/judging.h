@@ -9,6 +9,7 @@
 
 #include "act.h"
 #include "allowance.h"
+#include "budgets.h"
 #include "incident.h"
 #include "judge.h"
 #include "leases.h"
@@ -77,7 +78,7 @@ typedef struct Judging {
         Map bystanders; /* cgroup id → Bystander */
         size_t n_services; /* of them */
         Map records; /* "tenant/name" → Record */
-        Map budgets; /* tenant's name → Budget */
+        Budgets budgets;
         usec_t step_at; /* the last step */
         /* The scene's arrays, kept from step to step. */
         Party *parties;

@@ -6,11 +6,8 @@
  * A record is on file BEFORE the kernel sees the value, so that a guard that dies leaves nothing behind that nobody
  * knows how to give back (DESIGN.md "Leases").
  *
- * All room is taken when the file is made (fallocate, mapped, locked): putting and removing a lease allocates nothing, needs no
- * system call and cannot fail for a full /run. Each slot has two copies, written alternately, with a sequence number and a checksum:
- * of a torn write the other copy holds. The header has a checksum, the boot id, version, and the sizes of header and slot; a
- * later version may make slots longer, the known part in front stays what it is: so the next and the previous version read each
- * other's files. A file of another boot, or with an unreadable header or an incompatible version, is set aside as leases.old.
+ * A file of slots (slotfile.h): putting and removing a lease allocates nothing and cannot fail for a full /run. One of another
+ * boot, or that cannot be read, is set aside as leases.old.
  */
 
 #include "limits.h"

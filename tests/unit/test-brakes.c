@@ -140,6 +140,52 @@ static void test_may_kill(void **state) {
         assert_int_equal(may_kill(&b, &other, 60, false, START + HOUR), ACT_WHY_HARM);
 }
 
+/* To kill again what is not empty yet is the same kill: no budget, but a moment in between, and none in a storm. */
+static void test_again(void **state) {
+        Brakes b = {};
+        Budget tenant = {};
+
+        (void)state;
+        assert_false(brakes_is_again(&b, 0));
+        brakes_killed(&b, &tenant, 7, START);
+        assert_true(brakes_is_again(&b, 7));
+        assert_false(brakes_is_again(&b, 8));
+        assert_int_equal(brakes_may_kill_again(&b, START + BRAKES_SETTLE - 1), ACT_WHY_SETTLING);
+        assert_int_equal(brakes_may_kill_again(&b, START + BRAKES_SETTLE), ACT_WHY_HARM);
+        assert_int_equal(may_kill(&b, &tenant, 1, false, START + BRAKES_SETTLE), ACT_WHY_BUDGET);
+        brakes_killed_again(&b, START + BRAKES_SETTLE);
+        assert_int_equal(tenant.n, 1);
+        assert_int_equal(b.host.n, 1);
+        assert_int_equal(brakes_may_kill_again(&b, START + 2 * BRAKES_SETTLE - 1), ACT_WHY_SETTLING);
+        /* Nor is another's turn earlier. */
+        assert_int_equal(may_kill(&b, &(Budget){}, 1, false, START + 2 * BRAKES_SETTLE - 1),
+                         ACT_WHY_SETTLING);
+        b.storm_until = START + HOUR;
+        assert_int_equal(brakes_may_kill_again(&b, START + 2 * BRAKES_SETTLE), ACT_WHY_STORM);
+        brakes_empty(&b, 7);
+        assert_false(brakes_is_again(&b, 7));
+        /* Another one after it: then it is one more. */
+        brakes_killed(&b, &tenant, 7, START + HOUR);
+        brakes_killed(&b, &tenant, 8, START + HOUR);
+        assert_false(brakes_is_again(&b, 7));
+}
+
+/* Spent for a window, whatever the host's budget is; those after it count as ever. */
+static void test_unknown(void **state) {
+        const HostRules wide = { .kill_budget = UINT32_MAX, .kill_window = HOUR };
+        Budget tenant = {};
+        Brakes b = {};
+
+        (void)state;
+        brakes_unknown(&b, START);
+        assert_int_equal(brakes_may_kill(&b, &wide, &tenant, 9, HOUR, true, START + HOUR - 1),
+                         ACT_WHY_BUDGET);
+        assert_int_equal(brakes_may_kill(&b, &wide, &tenant, 9, HOUR, true, START + HOUR), ACT_WHY_HARM);
+        brakes_killed(&b, &tenant, 7, START + SEC);
+        assert_int_equal(budget_left(&b.host, 4, HOUR, START + HOUR - 1), 0);
+        assert_int_equal(budget_left(&b.host, 4, HOUR, START + HOUR), 3);
+}
+
 /* ---- storms ---- */
 
 static void test_storm(void **state) {
@@ -233,7 +279,8 @@ static void test_may_throttle(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_budget),       cmocka_unit_test(test_budget_random),
-                cmocka_unit_test(test_may_kill),     cmocka_unit_test(test_storm),
+                cmocka_unit_test(test_may_kill),     cmocka_unit_test(test_again),
+                cmocka_unit_test(test_unknown),      cmocka_unit_test(test_storm),
                 cmocka_unit_test(test_storm_passes), cmocka_unit_test(test_storm_old),
                 cmocka_unit_test(test_may_throttle),
         };

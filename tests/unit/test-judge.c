@@ -208,6 +208,60 @@ static void test_stop(void **state) {
         assert_int_equal(budget_left(&w->judge->brakes.host, 4, w->rules.kill_window, w->now), 3);
 }
 
+/* What cannot die yet (it waits for a disk) is killed again and again: one kill to all budgets, even if that one was the last. */
+static void test_kill_again(void **state) {
+        for (unsigned grace = 0; grace < 2; grace++) {
+                uint32_t db, hog;
+                _cleanup_world_ World *w = memory_world(0, &db, &hog);
+                WorldParty *p = &w->parties[hog];
+                unsigned alarms;
+
+                w->rules.kill_budget = w->tenant_budget = 1;
+                p->noise.memory_rate = 200 * M;
+                p->ignores_stop = p->outlives_kill = true;
+                if (grace == 0)
+                        p->settings.kill_grace = 0;
+                for (unsigned i = 0; i < 300 && p->n_acts[ACT_KILL] == 0; i++)
+                        world_run(w, 1);
+                assert_int_equal(p->n_acts[ACT_STOP] > 0, grace > 0);
+                alarms = p->n_acts[ACT_ALARM];
+                world_run(w, 40);
+                assert_in_range(p->n_acts[ACT_KILL], 2, 3);
+                assert_int_equal(p->n_acts[ACT_ALARM], alarms);
+                assert_int_equal(w->n_kills, 1);
+                assert_int_equal(p->memory.n_kills, 1);
+                assert_int_equal(w->judge->brakes.host.n, 1);
+                assert_int_equal(w->budget.n, 1);
+                /* In a storm that ends, too. */
+                w->judge->brakes.storm_until = USEC_INFINITY;
+                world_run(w, 40);
+                assert_in_range(p->n_acts[ACT_KILL], 2, 3);
+                assert_int_equal(p->n_deaths, 0);
+        }
+        (void)state;
+}
+
+/* An earlier guard's kills: no more than what they left; the one that is not gone yet goes on to be killed. */
+static void test_kills_before(void **state) {
+        for (unsigned same = 0; same < 2; same++) {
+                uint32_t db, hog;
+                _cleanup_world_ World *w = memory_world(0, &db, &hog);
+                WorldParty *p = &w->parties[hog];
+
+                p->noise.memory_rate = 200 * M;
+                w->rules.kill_budget = 1;
+                world_run(w, 100);
+                w->killed_id = same ? p->id : 4711;
+                brakes_killed(&w->judge->brakes, &w->budget, w->killed_id, w->now);
+                world_run(w, 120);
+                assert_int_equal(p->n_acts[ACT_STOP] + p->n_acts[ACT_KILL] > 0, same);
+                assert_int_equal(p->n_acts[ACT_ALARM] > 0, !same);
+                assert_int_equal(p->n_deaths > 0, same);
+                assert_int_equal(w->budget.n, 1);
+        }
+        (void)state;
+}
+
 /* Two are at the end of their ladders at the same moment: one goes first. */
 static void test_one_kill(void **state) {
         uint32_t db, hog, bomb;
@@ -1158,6 +1212,8 @@ int main(void) {
                 cmocka_unit_test(test_memory_swap),
                 cmocka_unit_test(test_took_it),
                 cmocka_unit_test(test_stop),
+                cmocka_unit_test(test_kill_again),
+                cmocka_unit_test(test_kills_before),
                 cmocka_unit_test(test_one_kill),
                 cmocka_unit_test(test_quiet),
                 cmocka_unit_test(test_ending),

@@ -856,6 +856,9 @@ static void show_party(World *w, uint32_t n, uint32_t at) {
 static void note_kill(World *w, const WorldParty *p) {
         unsigned within = 0;
 
+        if (w->killed_id == p->id)
+                return;
+        w->killed_id = p->id;
         for (unsigned i = 0; i < w->n_kills; i++)
                 within += w->now - w->kills[i] <= w->rules.kill_window;
         if (within >= w->rules.kill_budget)
@@ -993,7 +996,8 @@ static int do_act(World *w, WorldParty *p, const Act *a) {
                         p->dies_at = w->now + 2 * USEC_PER_SEC;
                 break;
         case ACT_KILL:
-                p->dies_at = w->now + USEC_PER_SEC / 4;
+                if (!p->outlives_kill)
+                        p->dies_at = w->now + USEC_PER_SEC / 4;
                 break;
         default:
                 break;

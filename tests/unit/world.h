@@ -47,7 +47,7 @@ typedef struct WorldParty {
         PartyLimits limits; /* without us; io is made of io_base and the lease */
         LimitSet io_base, io_force;
         const char *protected_why;
-        bool held, ignores_stop;
+        bool held, ignores_stop, outlives_kill;
         usec_t restart_after; /* 0: once dead, it stays so */
 
         bool alive;
@@ -93,7 +93,8 @@ typedef struct World {
         Party scene_parties[WORLD_MAX];
         uint32_t of_scene[WORLD_MAX]; /* index in the scene → in parties */
         usec_t kills[256];
-        unsigned n_kills;
+        unsigned n_kills; /* to be killed again while it is not gone is none more */
+        uint64_t killed_id; /* the last one */
         Verdict verdicts[VERDICTS_MAX]; /* of the last step */
         unsigned n_verdicts;
         /* over all */

@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2016,SC2086
 # Ten hogs at once, all of them eating memory, with a little swap: the worst ones first, no more kills than the budget
-# allows, and never one that may not be killed or touched. When many have died, of whatever, the storm breaker trips: no kills.
+# allows, and never one that may not be killed or touched. When many have died, of whatever, the storm breaker trips: no kills. A
+# guard that is killed leaves what is left of the budget to the next one; what cannot be read counts as spent.
 #
 #   tenant.slice
 #   ├── tenant-web.slice/web.scope                tenant web: a working set of 80M
@@ -11,6 +12,12 @@
 # memory: 1024
 # disks: 1024 2048
 # timeout: 300
+
+budget() {  # prints how many kills are left
+	ctl status --json
+	jq .judge.kill_budget_left <<<"$CTL_OUT"
+}
+budget_is_known() { [[ $(budget) =~ ^[0-9] ]]; }
 
 policy_set <<-'EOP'
 	[Host]
@@ -82,6 +89,8 @@ alive=()
 for name in "${hogs[@]}"; do kill -0 "${LOAD_PID[$name]}" 2>/dev/null && alive+=("$name"); done
 diag "${#alive[@]} of ${#hogs[@]} hogs live"
 
+wait_for 90 '[ "$(budget)" -lt 3 ]' "some of the budget is spent"
+
 # ---- a storm: four die at once, of something else
 
 for name in "${alive[@]:0:4}"; do kill -9 "${LOAD_PID[$name]}"; done
@@ -95,4 +104,43 @@ num "$(jq '[.events[] | select(.kind == "storm")] | length' <<<"$CTL_OUT")" '>='
 rest "${alive[@]:4}" never safe
 measure web 5 "afterwards"
 wait_for 120 '[ "$(leases)" = 0 ]' "all rest: everything is given back"
+
+# ---- the guard is killed: nobody does harm any more, so nothing is spent meanwhile
+
+left=$(budget)
+num "$left" '<' 3 "some of the budget is spent: $left left"
+pid=$(guard_pid)
+kill -9 "$pid"
+wait_for 60 '[ "$(guard_pid)" != '"$pid"' ] && budget_is_known' "killed: another guard is there"
+is "$(budget)" "$left" "it begins with what the one before left of the budget"
+
+# ---- what is on file
+
+spent() {  # TEXT: a guard that starts now may kill nobody, and says so; nor the one after it, which does not
+	guard_start
+	wait_for 60 '[ "$(budget)" = 0 ]' "$1: the budget counts as spent"
+	told=$(guard_log | grep -c 'file of kills.*counts as spent' || :)
+	guard_stop
+	guard_start
+	wait_for 60 '[ "$(budget)" = 0 ]' "$1: for the next guard, too"
+	is "$(guard_log | grep -c 'file of kills.*counts as spent' || :)" "$told" "$1: which has nothing to tell"
+	guard_stop
+}
+guard_stop
+rm /run/bailiff/kills
+guard_start
+wait_for 60 '[ "$(budget)" = 3 ]' "no file: as after a boot"
+guard_stop
+head -c 300 /dev/zero | tr '\0' '\377' | dd of=/run/bailiff/kills bs=1 seek=4096 conv=notrunc status=none
+spent "a record that nobody can read"
+rm /run/bailiff/kills
+echo nonsense >/run/bailiff/kills
+spent "a file that is none"
+check "it is kept, for who wants to look at it" [ -s /run/bailiff/kills.old ]
+rm /run/bailiff/kills
+dd if=/dev/zero of=/run/bailiff/full bs=1M status=none 2>/dev/null || :
+guard_start
+wait_for 60 '[ "$(budget)" = 3 ]' "/run is full: a guard runs, with a budget of its own"
+like "$(guard_log)" 'no file for kills.*fresh kill budgets' "and says what follows from that"
+rm /run/bailiff/full
 done_testing
