@@ -23,8 +23,8 @@
  * parts of one disk are ever compared; where io.cost runs, it knows better. io.max is no part of this: bytes are not device time.
  * Who waits and does nothing wants some of the busiest disk that is written to (fair_device_written()). What the host does
  * beyond its cgroups is one sibling more at the top; but for what the kernel writes on their behalf: to fsync one block it
- * may write a journal of three or four, in no cgroup. So writes up to JOURNALS times theirs are taken for that. Of whom has not been
- * looked at again yet, traffic is of that rest, too, until it is: else somebody would be to blame for it who has been.
+ * may write a journal of three or four, in no cgroup. So writes up to JOURNALS times theirs are taken for that, once everybody has been
+ * looked at: until then it may be a service's that has just begun, and somebody would be to blame for it who merely was looked at.
  *
  * All sums are integers and saturate; a level is found by bisection, so that the result does not depend on the order of siblings.
  */
@@ -362,9 +362,10 @@ static uint64_t beyond(const Cost *host, const Cost *all, int way) {
 /* Traffic of the rest of the host. */
 static uint64_t rest_on(const Scene *scene, dev_t dev, const Cost *all) {
         Cost host = cost_on(&scene->parties[0], dev);
-        uint64_t journals = num_muldiv(traffic_of(all, WRITES), JOURNALS, 1),
-                 writes = beyond(&host, all, WRITES);
+        uint64_t writes = beyond(&host, all, WRITES), journals = 0;
 
+        if (scene->all_looked_at)
+                journals = num_muldiv(traffic_of(all, WRITES), JOURNALS, 1);
         return num_add_sat(beyond(&host, all, READS), writes - MIN_OF(writes, journals));
 }
 

@@ -77,6 +77,7 @@ typedef struct Scene {
         uint64_t pid_max; /* min of kernel.pid_max and threads-max */
         uint64_t host_tasks; /* that exist now; 0: not known */
         unsigned n_containers; /* on the host, cold ones too */
+        bool all_looked_at; /* services too, and twice since anything stalls: else traffic that is nobody's may be somebody's */
         const Rest *rest; /* memory of the host that is in no cgroup; NULL: it is not known */
         HostRules rules;
         bool paused; /* nothing may be held back; all is given back */

@@ -180,14 +180,19 @@ void bystander_beat(Guard *g, usec_t now) {
         LeasesStats stats = {};
         size_t i = 0;
         Bystander *b;
+        bool often;
 
         if (j->leases)
                 leases_get_stats(j->leases, &stats);
-        if (now - j->bystanders_at < (stalls(g) || stats.n > 0
-                                              ? MIN_OF(j->bystanders_took * LOOK_PART, (usec_t)SLOW_USEC)
-                                              : SLOW_USEC))
+        often = stalls(g) || stats.n > 0;
+        if (!often)
+                j->bystander_rounds = 0;
+        if (now - j->bystanders_at <
+            (often ? MIN_OF(j->bystanders_took * LOOK_PART, (usec_t)SLOW_USEC) : SLOW_USEC))
                 return;
         j->bystanders_at = now;
+        if (often)
+                j->bystander_rounds = MIN_OF(j->bystander_rounds + 1, 2U);
         while ((b = map_next(&j->bystanders, &i))) {
                 if (b->node->user) /* a slice of a tenant's own: it is measured as such */
                         continue;

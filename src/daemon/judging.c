@@ -496,6 +496,7 @@ static void make_scene(Guard *g, usec_t now) {
                 .pid_max = g->host.pid_max > 2 * RESERVED_PIDS ? g->host.pid_max - RESERVED_PIDS
                                                                : g->host.pid_max,
                 .host_tasks = host_tasks(g),
+                .all_looked_at = j->bystander_rounds >= 2,
                 .rest = &j->rest,
                 .rules = rules_of(g),
                 .paused = g->paused || g->released,

@@ -89,6 +89,7 @@ typedef struct Judging {
         PartyMemory host_memory;
         Rest rest; /* of the host: what no party takes */
         usec_t rest_at; /* its memory was measured */
+        unsigned bystander_rounds; /* while anything stalls, 2 at most */
         usec_t bystanders_at, bystanders_took; /* they were looked at; what that cost of CPU time */
         Allowance steps;
         bool stepping;

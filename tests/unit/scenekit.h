@@ -112,6 +112,7 @@ static inline Kit *kit_new(unsigned n_cpus, uint64_t memory_bytes) {
                            .max_throttled = 2500 },
         };
         k->scene.rest = &k->rest;
+        k->scene.all_looked_at = true;
         (void)kit_add(k, NO_PARTY, PARTY_HOST, "host");
         return k;
 }

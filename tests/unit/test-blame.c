@@ -361,6 +361,26 @@ static void test_io_kernel(void **state) {
         }
 }
 
+/* A service has just begun, and nobody has looked at it: until then what it writes is no journal of those who were. */
+static void test_io_unseen(void **state) {
+        (void)state;
+        for (unsigned all = 0; all < 2; all++) {
+                _cleanup_kit_ Kit *k = kit_new(4, 8 * KIT_G);
+                uint32_t web = kit_add(k, KIT_HOST, PARTY_CONTAINER, "web");
+                uint32_t busy = kit_add(k, KIT_HOST, PARTY_CONTAINER, "busy");
+                Blame b;
+
+                k->scene.all_looked_at = all;
+                kit_io(k, web, KIT_DISK, RATE(409600));
+                kit_io(k, busy, KIT_DISK, RATE(4096000));
+                kit_io(k, KIT_HOST, KIT_DISK, RATE(12288000));
+                kit_busy(k, KIT_DISK, 9900);
+                kit_stall(k, web, RESOURCE_IO, 4000);
+                b = blame(k, RESOURCE_IO, web);
+                assert_int_equal(b.outcome, all ? BLAME_CULPRIT : BLAME_KERNEL);
+        }
+}
+
 /* Memory that is in no cgroup counts by what it becomes more, not by what it is. */
 static void test_memory_kernel(void **state) {
         static const struct {
@@ -548,14 +568,15 @@ static void test_hostile(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_cpu),          cmocka_unit_test(test_quota),
-                cmocka_unit_test(test_out_of_reach), cmocka_unit_test(test_priorities),
-                cmocka_unit_test(test_only_victim),  cmocka_unit_test(test_nobody),
-                cmocka_unit_test(test_kernel),       cmocka_unit_test(test_memory),
-                cmocka_unit_test(test_memory_still), cmocka_unit_test(test_io),
-                cmocka_unit_test(test_io_kernel),    cmocka_unit_test(test_memory_kernel),
-                cmocka_unit_test(test_pids),         cmocka_unit_test(test_forks),
-                cmocka_unit_test(test_random),       cmocka_unit_test(test_hostile),
+                cmocka_unit_test(test_cpu),           cmocka_unit_test(test_quota),
+                cmocka_unit_test(test_out_of_reach),  cmocka_unit_test(test_priorities),
+                cmocka_unit_test(test_only_victim),   cmocka_unit_test(test_nobody),
+                cmocka_unit_test(test_kernel),        cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_memory_still),  cmocka_unit_test(test_io),
+                cmocka_unit_test(test_io_kernel),     cmocka_unit_test(test_io_unseen),
+                cmocka_unit_test(test_memory_kernel), cmocka_unit_test(test_pids),
+                cmocka_unit_test(test_forks),         cmocka_unit_test(test_random),
+                cmocka_unit_test(test_hostile),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
