@@ -118,14 +118,6 @@ void bystander_free(Guard *g) {
 
 /* ---- looking ---- */
 
-/* Others hurt it, or may: how it is now says nothing of how it is in calm. */
-static bool is_disturbed(const Bystander *b) {
-        for (Resource r = 0; b->judged && r < _RESOURCE_MAX; r++)
-                if (b->judged->memory.harm[r].class >= HARM_MIXED)
-                        return true;
-        return false;
-}
-
 /* A slow backup needs hardly any CPU, and who waits for it none at all. */
 static bool did_something(const Sample *before, const Sample *now) {
         uint64_t used;
@@ -155,7 +147,7 @@ static void look(Guard *g, Bystander *b, uint32_t files, usec_t now) {
                 return; /* the tree says so in a moment */
         if (before.at > 0 && before.at < now) {
                 b->active = did_something(&before, &b->last);
-                if (b->kind == PARTY_SERVICE && !is_disturbed(b))
+                if (b->kind == PARTY_SERVICE && !judged_hurt(b->judged))
                         baseline_feed(&b->baseline, &before, &b->last);
         }
         if (now - b->limits_at >= LIMITS_USEC || b->limits_at == 0) {

@@ -49,14 +49,14 @@ Judged *judged_free(Judged *j) {
         return NULL;
 }
 
-bool judging_disturbs(const Target *t) {
-        if (t->n_leases > 0)
-                return true;
-        for (Resource r = 0; t->judged && r < _RESOURCE_MAX; r++)
-                if (t->judged->memory.harm[r].class >= HARM_MIXED)
+bool judged_hurt(const Judged *j) {
+        for (Resource r = 0; j && r < _RESOURCE_MAX; r++)
+                if (j->memory.harm[r].class >= HARM_MIXED)
                         return true;
         return false;
 }
+
+bool judging_disturbs(const Target *t) { return t->n_leases > 0 || judged_hurt(t->judged); }
 
 static void record_drop(Judging *j, Record *r) {
         (void)map_remove_str(&j->records, r->key);

@@ -110,6 +110,7 @@ void judging_gone(Guard *g, Target *t, bool alive); /* its cgroup is gone, or no
 void judging_top_gone(Guard *g, const TreeNode *node); /* of any node: it is gone */
 void judging_changed(Guard *g, Target *t); /* its name or tenant became known */
 Judged *judged_free(Judged *j);
+bool judged_hurt(const Judged *j); /* others hurt it, or may; NULL: no */
 /* Its memory, made where it has none. NULL: no memory. */
 Judged *judging_of(Guard *g, Target *t);
 /* How an act on it went, where that is known only later. */
