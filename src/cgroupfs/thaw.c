@@ -136,15 +136,12 @@ static void forget_pulse(Thaw *t, Pulse *p) {
         *p = (Pulse){};
 }
 
-/* 0: it is not frozen by us. */
-static int thaw_here(Thaw *t, size_t place) {
+static void thaw_here(Thaw *t, size_t place) {
         Pulse *p = &t->shared->pulses[place];
-        int r = 0;
 
         if (is_frozen_by_us(p))
-                r = fd_write_at(t->entries[place].dirfd, "cgroup.freeze", "0");
+                (void)fd_write_at(t->entries[place].dirfd, "cgroup.freeze", "0");
         forget_pulse(t, p);
-        return r;
 }
 
 static void free_entry(Entry *e) {
@@ -204,7 +201,7 @@ Thaw *thaw_free(Thaw *t) {
         }
         for (size_t i = 0; i < THAW_MAX; i++)
                 if (t->entries[i].state != ENTRY_FREE) {
-                        (void)thaw_here(t, i);
+                        thaw_here(t, i);
                         free_entry(&t->entries[i]);
                 }
         child_grave_wait(&t->grave, 0);
@@ -292,8 +289,8 @@ static void take_answer(Thaw *t, const ThawAnswer *a, usec_t now) {
                 e->state = ENTRY_FROZEN;
                 e->overdue = now + e->span + GRACE;
         } else {
-                if (e->state == ENTRY_ORPHAN && thaw_here(t, a->place) == 0 && news == THAW_FAILED)
-                        news = THAW_OVER;
+                if (e->state == ENTRY_ORPHAN)
+                        thaw_here(t, a->place);
                 free_entry(e);
         }
         t->done(t->user, a->id, news, news == THAW_FAILED ? a->error : 0);
