@@ -114,11 +114,11 @@ static void answer(Helper *h, size_t place, uint64_t id, ThawNews news, int erro
 /* ---- events ---- */
 
 /* What somebody wrote until now; of a pulse that is BEGINNING it may have been us. */
-static void read_events(Helper *h) {
+void thaw_read_events(int inotify_fd, ThawShared *shared) {
         _Alignas(struct inotify_event) char buf[4096];
         ssize_t n;
 
-        while (h->inotify_fd >= 0 && (n = read(h->inotify_fd, buf, sizeof(buf))) > 0)
+        while (inotify_fd >= 0 && (n = read(inotify_fd, buf, sizeof(buf))) > 0)
                 for (const char *p = buf; p < buf + n;) {
                         const struct inotify_event *e = (const void *)p;
 
@@ -126,7 +126,7 @@ static void read_events(Helper *h) {
                         if (!(e->mask & IN_MODIFY))
                                 continue;
                         for (size_t i = 0; i < THAW_MAX; i++) {
-                                Pulse *pulse = &h->shared->pulses[i];
+                                Pulse *pulse = &shared->pulses[i];
 
                                 if (get_state(pulse) == PULSE_OURS && pulse->wd == e->wd)
                                         set_state(pulse, PULSE_TAKEN);
@@ -192,12 +192,21 @@ static void forget(Helper *h, size_t place) {
 static void finish(Helper *h, size_t place, ThawNews news, int error) {
         uint64_t id = h->places[place].id;
 
+        if (news == THAW_FAILED)
+                h->shared->pulses[place].id = 0;
         forget(h, place);
         answer(h, place, id, news, error);
 }
 
+static void name_pulse(Helper *h, Pulse *p, uint64_t id) {
+        for (size_t i = 0; i < THAW_MAX; i++)
+                if (h->shared->pulses[i].id == id)
+                        h->shared->pulses[i].id = 0;
+        p->id = id;
+}
+
 /* 0: frozen by us; *ret_news: why not; negative errno. */
-static int freeze(Helper *h, Pulse *p, int fd, usec_t span, ThawNews *ret_news) {
+static int freeze(Helper *h, Pulse *p, int fd, const ThawAsk *m, ThawNews *ret_news) {
         int r;
 
         r = add_watch(h, fd);
@@ -209,7 +218,8 @@ static int freeze(Helper *h, Pulse *p, int fd, usec_t span, ThawNews *ret_news) 
                 *ret_news = THAW_FOREIGN;
                 return 1;
         }
-        p->until = num_add_sat(clock_now(), MIN_OF(span, THAW_SPAN_MAX));
+        name_pulse(h, p, m->id);
+        p->until = num_add_sat(clock_now(), MIN_OF(m->span, THAW_SPAN_MAX));
         set_state(p, PULSE_BEGINNING);
         if (r == 0)
                 r = write_freeze(fd, '1');
@@ -220,7 +230,7 @@ static int freeze(Helper *h, Pulse *p, int fd, usec_t span, ThawNews *ret_news) 
                 *ret_news = THAW_GONE;
                 return 1;
         }
-        read_events(h);
+        thaw_read_events(h->inotify_fd, h->shared);
         /* Somebody undid it at once: his word stands. */
         set_state(p, read_freeze(fd) == 0 ? PULSE_TAKEN : PULSE_OURS);
         return 0;
@@ -235,7 +245,7 @@ static void begin(Helper *h, const ThawAsk *m, int dirfd) {
         r = open_freeze(dirfd, m->id, &fd);
         if (r == 0) {
                 p->wd = -1;
-                r = freeze(h, p, fd, m->span, &news);
+                r = freeze(h, p, fd, m, &news);
                 if (r != 0 && p->wd >= 0)
                         (void)inotify_rm_watch(h->inotify_fd, p->wd);
         }
@@ -281,7 +291,7 @@ static void thaw(Helper *h, size_t place) {
 
 /* Ends what is due. */
 static void tend_pulses(Helper *h) {
-        read_events(h);
+        thaw_read_events(h->inotify_fd, h->shared);
         for (size_t i = 0; i < THAW_MAX; i++) {
                 Place *x = &h->places[i];
                 Pulse *p = &h->shared->pulses[i];

@@ -17,14 +17,21 @@ typedef enum PulseState {
  * dead, and by the next helper. The place is chosen by the guard.
  */
 typedef struct Pulse {
+        uint64_t id; /* of the cgroup, when the pulse is over, too (thaw-past.c); 0: unknown */
         uint32_t state; /* PulseState, atomically */
         int32_t wd; /* the watch of its cgroup.freeze; valid while it is not NONE */
         usec_t until;
 } Pulse;
 
 typedef struct ThawShared {
-        Pulse pulses[THAW_MAX];
+        char magic[8];
+        Pulse pulses[THAW_MAX]; /* no two of the same id */
 } ThawShared;
+
+/* thaw-past.c: of a file in dir; where none can be made, memory without one. Negative errno: no memory. */
+int thaw_shared_new(const char *dir, ThawShared **ret);
+/* thaw-helper.c: whoever wrote cgroup.freeze of a pulse that is ours has taken it over. */
+void thaw_read_events(int inotify_fd, ThawShared *shared);
 
 typedef enum ThawAskKind {
         THAW_ASK_WATCH, /* comes first, with the inotify fd */

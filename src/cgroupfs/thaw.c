@@ -11,7 +11,9 @@
  * taken, and the next helper is handed their directory fds and thaws them; only then are their owners told, for what is on file of a
  * freeze must not go before the freeze does. Who wrote cgroup.freeze in
  * between is not overlooked: the inotify instance is ours, the helpers only have copies, so its queue outlives them.
- * Where no helper can be had for it any more (thaw_free(), or it says that it cannot) we thaw ourselves.
+ * Where no helper can be had for it any more (thaw_free(), none can be started, or it says that it cannot) we thaw ourselves.
+ *
+ * That memory is a file, for when guard and helper die together: thaw-past.c.
  *
  * A helper that is stuck (stopped by somebody, or in the kernel) is seen by a pulse that is not over a while after its time; it is
  * killed then. For that, deadlines are kept here, too, from the first dispatch after they began, since only dispatch knows the time.
@@ -24,6 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cgfile.h"
 #include "child.h"
 #include "fdio.h"
 #include "num.h"
@@ -130,18 +133,23 @@ static bool is_frozen_by_us(const Pulse *p) {
 }
 
 /* Only of a place that no helper has to do with any more. */
-static void forget_pulse(Thaw *t, Pulse *p) {
+static void forget_pulse(Thaw *t, Pulse *p, bool frozen) {
         if (state_of(p) != PULSE_NONE)
                 (void)inotify_rm_watch(t->inotify_fd, p->wd);
-        *p = (Pulse){};
+        *p = (Pulse){ .id = frozen ? 0 : p->id };
 }
 
-static void thaw_here(Thaw *t, size_t place) {
-        Pulse *p = &t->shared->pulses[place];
+/* What is to be told of it then; *ret: of FAILED. */
+static ThawNews thaw_here(const Entry *e, const Pulse *p, int *ret) {
+        int r;
 
-        if (is_frozen_by_us(p))
-                (void)fd_write_at(t->entries[place].dirfd, "cgroup.freeze", "0");
-        forget_pulse(t, p);
+        if (!is_frozen_by_us(p))
+                return state_of(p) == PULSE_TAKEN ? THAW_TAKEN : THAW_OVER;
+        r = fd_write_at(e->dirfd, "cgroup.freeze", "0");
+        if (r == 0)
+                return THAW_OVER;
+        *ret = r;
+        return cg_alive(e->dirfd) ? THAW_FAILED : THAW_GONE;
 }
 
 static void free_entry(Entry *e) {
@@ -158,9 +166,8 @@ static Entry *find(Thaw *t, uint64_t id) {
 
 /* ---- life ---- */
 
-int thaw_new(ThawDone done, void *user, Thaw **ret) {
+int thaw_new(const char *dir, ThawDone done, void *user, Thaw **ret) {
         _cleanup_(cleanup_thaw_free) Thaw *t = NULL;
-        void *p;
         int r;
 
         t = calloc(1, sizeof(*t));
@@ -172,10 +179,9 @@ int thaw_new(ThawDone done, void *user, Thaw **ret) {
         t->epoll_fd = t->inotify_fd = -1;
         for (size_t i = 0; i < THAW_MAX; i++)
                 t->entries[i].dirfd = -1;
-        p = mmap(NULL, sizeof(ThawShared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED)
-                return -errno;
-        t->shared = p;
+        r = thaw_shared_new(dir, &t->shared);
+        if (r < 0)
+                return r;
         t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (t->epoll_fd < 0)
                 return -errno;
@@ -199,9 +205,14 @@ Thaw *thaw_free(Thaw *t) {
 
                 child_grave_wait(&g, END_PATIENCE);
         }
+        if (t->shared)
+                thaw_read_events(t->inotify_fd, t->shared);
         for (size_t i = 0; i < THAW_MAX; i++)
                 if (t->entries[i].state != ENTRY_FREE) {
-                        thaw_here(t, i);
+                        Pulse *p = &t->shared->pulses[i];
+                        int error;
+
+                        forget_pulse(t, p, thaw_here(&t->entries[i], p, &error) == THAW_FAILED);
                         free_entry(&t->entries[i]);
                 }
         child_grave_wait(&t->grave, 0);
@@ -280,6 +291,7 @@ static bool is_expected(const Entry *e, const ThawAnswer *a) {
 static void take_answer(Thaw *t, const ThawAnswer *a, usec_t now) {
         Entry *e = a->place < THAW_MAX ? &t->entries[a->place] : NULL;
         ThawNews news = (ThawNews)a->news;
+        int error = a->error;
 
         if (!e || e->id != a->id || !is_expected(e, a)) {
                 t->broken = true;
@@ -289,11 +301,16 @@ static void take_answer(Thaw *t, const ThawAnswer *a, usec_t now) {
                 e->state = ENTRY_FROZEN;
                 e->overdue = now + e->span + GRACE;
         } else {
-                if (e->state == ENTRY_ORPHAN)
-                        thaw_here(t, a->place);
+                Pulse *p = &t->shared->pulses[a->place];
+
+                /* It cannot even begin to; NONE: it has tried for long enough. */
+                if (e->state == ENTRY_ORPHAN && news == THAW_FAILED && state_of(p) != PULSE_NONE) {
+                        news = thaw_here(e, p, &error);
+                        forget_pulse(t, p, news == THAW_FAILED);
+                }
                 free_entry(e);
         }
-        t->done(t->user, a->id, news, news == THAW_FAILED ? a->error : 0);
+        t->done(t->user, a->id, news, news == THAW_FAILED ? error : 0);
 }
 
 static void receive(Thaw *t, usec_t now) {
@@ -363,13 +380,31 @@ static void bury_helper(Thaw *t) {
                         e->span = 0;
                         e->overdue = USEC_INFINITY; /* from when it is adopted */
                 } else {
-                        forget_pulse(t, p);
+                        forget_pulse(t, p, false);
                         free_entry(e);
                 }
         }
         for (size_t i = 0; i < THAW_MAX; i++)
                 if (told[i])
                         t->done(t->user, ids[i], news[i], news[i] == THAW_FAILED ? -ECONNRESET : 0);
+}
+
+/* There is no helper to be had. Those that cannot be thawed wait for the next try. */
+static void thaw_orphans(Thaw *t) {
+        thaw_read_events(t->inotify_fd, t->shared);
+        for (size_t i = 0; i < THAW_MAX; i++) {
+                Pulse *p = &t->shared->pulses[i];
+                Entry *e = &t->entries[i];
+                uint64_t id = e->id;
+                ThawNews news;
+                int error;
+
+                if (e->state != ENTRY_ORPHAN || (news = thaw_here(e, p, &error)) == THAW_FAILED)
+                        continue;
+                forget_pulse(t, p, false);
+                free_entry(e);
+                t->done(t->user, id, news, 0);
+        }
 }
 
 int thaw_dispatch(Thaw *t, usec_t now) {
@@ -379,11 +414,17 @@ int thaw_dispatch(Thaw *t, usec_t now) {
                 receive(t, now);
                 watch_deadlines(t, now);
         }
-        if (t->broken)
+        if (t->broken) {
                 bury_helper(t);
-        if (t->child.pid == 0 && now >= t->next_start && child_grave_reap(&t->grave) < CHILD_GRAVE_MAX) {
+                /* One that is not dead yet may be about to freeze. */
+                if (t->grave.n > 0)
+                        t->next_start = now + RESTART_INTERVAL;
+        }
+        if (t->child.pid == 0 && now >= t->next_start) {
                 t->next_start = now + RESTART_INTERVAL;
-                r = start_helper(t);
+                r = child_grave_reap(&t->grave) < CHILD_GRAVE_MAX ? start_helper(t) : -EAGAIN;
+                if (t->child.pid == 0)
+                        thaw_orphans(t);
         }
         return r;
 }

@@ -34,7 +34,8 @@ typedef struct Thaw Thaw;
 /* Exactly one of FROZEN, FOREIGN, GONE, FAILED per thaw_begin(), and one of OVER, TAKEN, GONE, FAILED after FROZEN. */
 typedef void (*ThawDone)(void *user, uint64_t id, ThawNews news, int error);
 
-int thaw_new(ThawDone done, void *user, Thaw **ret);
+/* dir: where the guard after this one reads how far pulses got, /run/bailiff; NULL: nowhere. Where no file can be made there is none. */
+int thaw_new(const char *dir, ThawDone done, void *user, Thaw **ret);
 /* Closes the socket: the helper thaws all and ends. Waits for that at most 100 ms. */
 Thaw *thaw_free(Thaw *t);
 DEFINE_CLEANUP(Thaw *, thaw_free)
@@ -46,10 +47,19 @@ int thaw_begin(Thaw *t, int dirfd, uint64_t id, usec_t span);
 int thaw_end(Thaw *t, uint64_t id);
 int thaw_end_all(Thaw *t); /* the same for all */
 /* Reads answers, calls done() (which may begin and end pulses). A helper that died, or does not end a pulse 3 s after its time, is
- * started anew (at most once a second); what it had frozen is thawed by the new one (it is handed the fds again), and answered then.
- * now: CLOCK_MONOTONIC. */
+ * started anew (at most once a second); what it had frozen is thawed by the new one (it is handed the fds again), or right here where
+ * none can be started, and answered then. now: CLOCK_MONOTONIC. */
 int thaw_dispatch(Thaw *t, usec_t now);
 /* Restart of the helper, pulses that should be over, or USEC_INFINITY; 0 after each thaw_begin(), since only dispatch knows the
  * time. */
 usec_t thaw_next_time(const Thaw *t);
 pid_t thaw_pid(const Thaw *t); /* 0 while there is none */
+
+/* Whose pulses were over, or taken over, when a guard before us had its end: if they are frozen now it is somebody else's doing. */
+typedef struct ThawPast {
+        size_t n;
+        uint64_t ids[THAW_MAX];
+} ThawPast;
+/* Before thaw_new(), which begins the file anew. Without a file, or with one that cannot be read, nothing is known of anybody. */
+void thaw_past_read(const char *dir, ThawPast *ret);
+bool thaw_past_over(const ThawPast *p, uint64_t id);

@@ -662,7 +662,7 @@ int leasing_open(Guard *g) {
         LeasesStats stats;
         int r;
 
-        r = thaw_new(on_thaw_news, g, &j->thaw);
+        r = thaw_new(g->config.run_dir, on_thaw_news, g, &j->thaw);
         if (r < 0)
                 return r;
         /* Room for what one act needs, so that acting needs no memory later. */

@@ -14,6 +14,7 @@
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "act.h"
 #include "cgroup-bed.h"
@@ -50,7 +51,7 @@ static Thaw *thaw_start(void) {
         Thaw *t = NULL;
 
         n_log = 0;
-        assert_int_equal(thaw_new(on_done, log_, &t), 0);
+        assert_int_equal(thaw_new(NULL, on_done, log_, &t), 0);
         return t;
 }
 
@@ -363,23 +364,69 @@ static void test_helper_lost(void **state) {
         fd_close(b.fd);
 }
 
+/* No room for the two fds that a helper needs, but for the one that the last one had: who was frozen is thawed all the same, and who was taken over is left alone. */
+static void test_none_to_be_had(void **state) {
+        _cleanup_(cleanup_thaw_free) Thaw *t = NULL;
+        struct rlimit old, tight;
+        usec_t start;
+        int next;
+
+        NEED_BED();
+        t = thaw_start();
+        Cg a = cg_new(bed_fd, "none-a"), b = cg_new(bed_fd, "none-b"), c = cg_new(bed_fd, "none-c");
+        begin(t, &a, LONG);
+        begin(t, &b, LONG);
+        begin(t, &c, LONG);
+        assert_int_equal(kill(thaw_pid(t), SIGKILL), 0);
+        wait_helper_dead(t);
+        cg_put(&b, "cgroup.freeze", "1");
+        assert_int_equal(unlinkat(bed_fd, "none-c", AT_REMOVEDIR), 0);
+        /* At most one start a second. */
+        start = bed_now() + 2 * USEC_PER_SEC;
+        next = dup(bed_fd);
+        assert_true(next >= 0 && getrlimit(RLIMIT_NOFILE, &old) == 0);
+        (void)close(next);
+        tight = (struct rlimit){ (rlim_t)next, old.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+        assert_int_equal(thaw_dispatch(t, start), -EMFILE);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_int_equal(thaw_pid(t), 0);
+        assert_int_equal(n_log, 6);
+        assert_news(3, &a, THAW_OVER, 0);
+        assert_news(4, &b, THAW_TAKEN, 0);
+        assert_news(5, &c, THAW_GONE, 0);
+        assert_int_equal(act_read_freeze(a.fd), 0);
+        assert_int_equal(act_read_freeze(b.fd), 1);
+        cg_put(&b, "cgroup.freeze", "0");
+        /* Later there is one again. */
+        assert_int_equal(thaw_dispatch(t, start + USEC_PER_SEC), 0);
+        begin(t, &a, LONG);
+        fd_close(a.fd);
+        fd_close(b.fd);
+        fd_close(c.fd);
+}
+
 /* Without a helper, or with one that does not move, freeing thaws all the same. */
 static void test_free_without_helper(void **state) {
         NEED_BED();
         for (unsigned stopped = 0; stopped < 2; stopped++) {
                 Thaw *t = thaw_start();
                 Cg g = cg_new(bed_fd, stopped ? "free-s" : "free-k");
+                Cg paused = cg_new(g.fd, "paused");
                 pid_t pid = thaw_pid(t);
 
                 begin(t, &g, LONG);
+                begin(t, &paused, LONG);
                 if (stopped)
                         wait_helper_stopped(t);
                 else {
                         assert_int_equal(kill(pid, SIGKILL), 0);
                         wait_helper_dead(t);
                 }
+                cg_put(&paused, "cgroup.freeze", "1");
                 t = thaw_free(t);
                 assert_int_equal(act_read_freeze(g.fd), 0);
+                assert_int_equal(act_read_freeze(paused.fd), 1);
                 if (stopped) {
                         int status;
 
@@ -392,6 +439,7 @@ static void test_free_without_helper(void **state) {
                         cg_put(&g, "cgroup.freeze", "0");
                 }
                 fd_close(g.fd);
+                fd_close(paused.fd);
         }
 }
 
@@ -518,7 +566,7 @@ static void test_stubborn(void **state) {
 /* ---- what happens to the guard ---- */
 
 /* A guard: freezes, says so, with its helper's pid, and does nothing any more. */
-static pid_t guard_start(const Cg *g, usec_t span, pid_t *ret_helper) {
+static pid_t guard_start(const char *dir, const Cg *g, usec_t span, pid_t *ret_helper) {
         int p[2];
         pid_t pid;
 
@@ -531,7 +579,7 @@ static pid_t guard_start(const Cg *g, usec_t span, pid_t *ret_helper) {
 
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
                 n_log = 0;
-                if (thaw_new(on_done, log_, &t) < 0 || thaw_begin(t, g->fd, g->id, span) < 0)
+                if (thaw_new(dir, on_done, log_, &t) < 0 || thaw_begin(t, g->fd, g->id, span) < 0)
                         _exit(1);
                 helper = thaw_pid(t);
                 for (;;) {
@@ -574,7 +622,7 @@ static void test_guard_lost(void **state) {
         assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 Cg g = cg_new(bed_fd, rows[i].name);
-                pid_t helper, guard = guard_start(&g, rows[i].span, &helper);
+                pid_t helper, guard = guard_start(NULL, &g, rows[i].span, &helper);
                 int status;
 
                 /* In "stopped" its time may be over already. */
@@ -599,6 +647,132 @@ static void test_guard_lost(void **state) {
         assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 }
 
+/* ---- what the next guard knows ---- */
+
+static bool past_over(const char *dir, const Cg *g) {
+        ThawPast past;
+
+        thaw_past_read(dir, &past);
+        return thaw_past_over(&past, g->id);
+}
+
+static void wait_past_over(const char *dir, const Cg *g) {
+        usec_t end = bed_now() + PATIENCE;
+
+        while (!past_over(dir, g)) {
+                assert_true(bed_now() < end);
+                bed_sleep(MSEC);
+        }
+}
+
+/* The guard is as good as dead all the while: it hears nothing any more. */
+static void test_past(void **state) {
+        static const struct {
+                const char *name;
+                bool taken; /* somebody pauses it in the middle */
+                bool helper_first; /* is killed, before that */
+                bool over;
+        } rows[] = {
+                { "past-taken", true, false, true },
+                { "past-unseen", true, true, false },
+                { "past-thawed", false, false, true },
+                { "past-frozen", false, true, false },
+        };
+        char dir[] = "/tmp/bailiff-thaw-XXXXXX", path[64];
+        Thaw *t;
+
+        NEED_BED();
+        assert_non_null(mkdtemp(dir));
+        (void)snprintf(path, sizeof(path), "%s/pulses", dir);
+        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Cg g = cg_new(bed_fd, rows[i].name), other = { .id = g.id + 1000000 };
+                pid_t helper, guard = guard_start(dir, &g, LONG, &helper);
+
+                assert_false(past_over(dir, &g));
+                if (rows[i].helper_first)
+                        assert_int_equal(kill(helper, SIGKILL), 0);
+                if (rows[i].taken)
+                        cg_put(&g, "cgroup.freeze", "1");
+                if (rows[i].taken && rows[i].over)
+                        wait_past_over(dir, &g);
+                assert_int_equal(kill(guard, SIGKILL), 0);
+                assert_int_equal(waitpid(guard, NULL, 0), guard);
+                assert_int_equal(waitpid(helper, NULL, 0), helper);
+                if (past_over(dir, &g) != rows[i].over)
+                        fail_msg("%s", rows[i].name);
+                assert_false(past_over(dir, &other));
+                assert_int_equal(act_read_freeze(g.fd), rows[i].taken || rows[i].helper_first);
+                cg_put(&g, "cgroup.freeze", "0");
+                fd_close(g.fd);
+        }
+        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+
+        /* The same cgroup again and again: what counts is the last time. */
+        Cg g = cg_new(bed_fd, "past-again"), busy = cg_new(bed_fd, "past-busy");
+        n_log = 0;
+        assert_int_equal(thaw_new(dir, on_done, log_, &t), 0);
+        begin(t, &g, LONG);
+        assert_int_equal(thaw_end(t, g.id), 0);
+        run(t, 2);
+        assert_true(past_over(dir, &g));
+        begin(t, &busy, LONG); /* in the place that was its own */
+        begin(t, &g, LONG);
+        assert_false(past_over(dir, &g));
+        assert_int_equal(thaw_end(t, busy.id), 0);
+        run(t, 5);
+        assert_true(past_over(dir, &busy));
+        begin(t, &busy, LONG);
+        assert_int_equal(thaw_end(t, g.id), 0);
+        run(t, 7);
+        assert_true(past_over(dir, &g));
+        assert_false(past_over(dir, &busy));
+        assert_int_equal(thaw_end(t, busy.id), 0);
+        run(t, 8);
+        begin(t, &g, LONG); /* in another place than the last time */
+        assert_false(past_over(dir, &g));
+        t = thaw_free(t);
+        assert_true(past_over(dir, &g));
+        /* Another guard begins anew. Nobody believes another file. */
+        assert_int_equal(thaw_new(dir, on_done, log_, &t), 0);
+        assert_false(past_over(dir, &g));
+        t = thaw_free(t);
+        assert_int_equal(truncate(path, 100), 0);
+        assert_false(past_over(dir, &g));
+        assert_int_equal(unlink(path), 0);
+        assert_false(past_over(dir, &g));
+        fd_close(g.fd);
+        fd_close(busy.fd);
+        assert_int_equal(rmdir(dir), 0);
+}
+
+/* Where there can be no file there is none, and none of before. */
+static void test_past_without_file(void **state) {
+        char dir[] = "/tmp/bailiff-thaw-XXXXXX", path[64], blocked[64];
+        Thaw *t;
+
+        NEED_BED();
+        assert_non_null(mkdtemp(dir));
+        (void)snprintf(path, sizeof(path), "%s/pulses", dir);
+        (void)snprintf(blocked, sizeof(blocked), "%s/pulses.new", dir);
+        Cg g = cg_new(bed_fd, "past-none");
+        n_log = 0;
+        assert_int_equal(thaw_new(dir, on_done, log_, &t), 0);
+        begin(t, &g, LONG);
+        t = thaw_free(t);
+        assert_true(past_over(dir, &g));
+        assert_int_equal(mkdir(blocked, 0755), 0);
+        assert_int_equal(thaw_new(dir, on_done, log_, &t), 0);
+        assert_int_equal(access(path, F_OK), -1);
+        begin(t, &g, LONG);
+        t = thaw_free(t);
+        assert_int_equal(act_read_freeze(g.fd), 0);
+        assert_false(past_over(dir, &g));
+        fd_close(g.fd);
+        assert_int_equal(rmdir(blocked), 0);
+        assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_teardown(test_pulse, bed_clear_all),
@@ -606,11 +780,14 @@ int main(void) {
                 cmocka_unit_test_teardown(test_foreign, bed_clear_all),
                 cmocka_unit_test_teardown(test_removed, bed_clear_all),
                 cmocka_unit_test_teardown(test_helper_lost, bed_clear_all),
+                cmocka_unit_test_teardown(test_none_to_be_had, bed_clear_all),
                 cmocka_unit_test_teardown(test_free_without_helper, bed_clear_all),
                 cmocka_unit_test_teardown(test_many, bed_clear_all),
                 cmocka_unit_test_teardown(test_bounded, bed_clear_all),
                 cmocka_unit_test_teardown(test_stubborn, bed_clear_all),
                 cmocka_unit_test_teardown(test_guard_lost, bed_clear_all),
+                cmocka_unit_test_teardown(test_past, bed_clear_all),
+                cmocka_unit_test_teardown(test_past_without_file, bed_clear_all),
         };
         int r;
 
