@@ -54,6 +54,19 @@ int act_read_freeze(int dirfd) {
         return -EBADMSG;
 }
 
+int act_thaw(int dirfd, uint64_t id) {
+        int r;
+
+        if (!is_cgroup(dirfd, id))
+                return CG_GONE;
+        r = act_read_freeze(dirfd);
+        if (r == 1) {
+                r = cg_write(dirfd, "cgroup.freeze", "0");
+                return r == 0 ? ACT_THAWED : r;
+        }
+        return r < 0 && !cg_alive(dirfd) ? CG_GONE : r;
+}
+
 int act_populated(int dirfd) {
         static const char key[] = "populated ";
         char text[256];

@@ -32,3 +32,6 @@ void act_each_process(int dirfd, CgPid f, void *user);
 int act_populated(int dirfd);
 /* What cgroup.freeze says: 0, 1; negative errno. */
 int act_read_freeze(int dirfd);
+/* 0: it is not frozen; ACT_THAWED: not any more; CG_GONE; negative errno: it may be frozen still. */
+#define ACT_THAWED 2
+int act_thaw(int dirfd, uint64_t id);

@@ -504,6 +504,8 @@ int lapse_release(const GuardConfig *config); /* uninstall: give back everything
 /* unlease.c: the same for leases of the judge and of operators */
 int unlease(const GuardConfig *config, bool frozen_only); /* the caller holds the lock */
 int unlease_alone(const GuardConfig *config, bool frozen_only); /* does nothing while a guard runs */
+/* Takes freezes off file that were over when the guard before us had its end: whoever is frozen now is somebody else's. */
+void unlease_over(const ThawPast *past, Leases *leases);
 /* One of whose cgroup only the path is known: 1: it is as before, `to` says what; 0: the cgroup is another one or gone, or somebody
  * else has written there; negative errno. root: of the cgroup file system. */
 int unlease_one(int root, const Lease *l, uint64_t page_size, Buf *to);

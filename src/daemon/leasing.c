@@ -6,7 +6,8 @@
  * --release-leases`) knows all that is to be given back. Writes go to the kernel's file at once: no bus, no PID 1, and,
  * but for memory.high, which reclaims in the writer's own time, no helper.
  *
- * Freezing is the thaw helper's; here is only the record of it.
+ * Freezing is the thaw helper's; here is only the record of it. It goes when the helper, or whoever does its work, has said that the
+ * cgroup is not frozen by us any more.
  *
  * Nothing in here needs memory to let go or to kill: sets and texts are kept from act to act.
  */
@@ -324,6 +325,17 @@ fail:
         return r;
 }
 
+/* Of one that no helper has to do with any more. 0: it runs. */
+static int thaw_again(Guard *g, Target *t) {
+        int r = act_thaw(t->node->fd, t->id);
+
+        if (r < 0)
+                return r;
+        t->thaw_failed = t->thaw_due = t->thaw_told = false;
+        forget(g, t, LEASE_FREEZE, no_knob);
+        return 0;
+}
+
 unsigned leasing_release(Guard *g, Target *t, Lever lever, bool by_operator) {
         Judging *j = g->judging;
         unsigned n = 0;
@@ -336,8 +348,8 @@ unsigned leasing_release(Guard *g, Target *t, Lever lever, bool by_operator) {
                     (lever != _LEVER_INVALID && leasing_lever(l) != lever))
                         continue;
                 if (l->kind == LEASE_FREEZE) {
-                        (void)thaw_end(j->thaw, t->id); /* its record goes when the helper says so */
-                        n++;
+                        /* Its record goes when the helper says so. */
+                        n += t->thaw_failed ? thaw_again(g, t) == 0 : thaw_end(j->thaw, t->id) >= 0;
                 } else
                         n += give_back(g, t, l);
         }
@@ -391,28 +403,22 @@ int leasing_freeze(Guard *g, Target *t, usec_t span, bool by_operator, const cha
         return r;
 }
 
-int leasing_thaw(Guard *g, Target *t) {
-        int r = thaw_end(g->judging->thaw, t->id);
+/* It is frozen, and no helper's business any more: its lease stands, and each beat tries again. */
+static void thaw_failed(Guard *g, Target *t, int error) {
+        t->thaw_failed = true;
+        announce(g, ANNOUNCE_THAW, t, NULL, NULL,
+                 "%s: could not be thawed (%s); it is tried again each second", target_name(t),
+                 strerror(-error));
+}
 
+int leasing_thaw(Guard *g, Target *t) {
+        int r;
+
+        if (t->thaw_failed)
+                return thaw_again(g, t);
+        r = thaw_end(g->judging->thaw, t->id);
         t->thaw_told = r == 0 && leasing_frozen(g, t);
         return r;
-}
-
-/* It was frozen, and could not be thawed: its lease stands, and each beat tries again. True: it runs. */
-static bool try_thaw(Target *t) {
-        int r = act_read_freeze(t->node->fd);
-
-        if (r == 1)
-                r = act_write(t->node->fd, t->id, "cgroup.freeze", "0");
-        return r == 0 || r == CG_GONE;
-}
-
-static void thaw_again(Guard *g, Target *t) {
-        if (!try_thaw(t))
-                return;
-        t->thaw_failed = false;
-        announce(g, ANNOUNCE_THAW, t, NULL, NULL, "%s: runs again", target_name(t));
-        forget(g, t, LEASE_FREEZE, no_knob);
 }
 
 static const char *thaw_text(ThawNews news) {
@@ -445,15 +451,15 @@ static void on_thaw_news(void *user, uint64_t id, ThawNews news, int error) {
                 t->thaw_due = true;
                 return;
         }
-        if (news == THAW_FAILED && t->thaw_due && !try_thaw(t)) {
-                t->thaw_failed = true;
-                announce(g, ANNOUNCE_THAW, t, NULL, NULL,
-                         "%s: could not be thawed (%s); it is tried again each second", target_name(t),
-                         strerror(-error));
-                return;
-        }
-        if (news == THAW_FAILED && t->thaw_due)
+        if (news == THAW_FAILED && t->thaw_due) {
+                int r = act_thaw(t->node->fd, t->id);
+
+                if (r < 0) {
+                        thaw_failed(g, t, r);
+                        return;
+                }
                 news = THAW_OVER;
+        }
         if (news == THAW_FOREIGN || news == THAW_FAILED)
                 judging_acted(g, t, &frozen, news == THAW_FOREIGN ? -EBUSY : error);
         /* Whoever ends a pulse tells it himself. */
@@ -582,9 +588,10 @@ void leasing_adopt(Guard *g, Target *t) {
                 t->n_leases++;
                 if (l->kind == LEASE_FREEZE) {
                         /* The helper of the guard before us has thawed it at its end; unless that was killed, too. */
-                        if (act_read_freeze(t->node->fd) == 1)
-                                (void)act_write(t->node->fd, t->id, "cgroup.freeze", "0");
-                        forget(g, t, LEASE_FREEZE, no_knob);
+                        int r = thaw_again(g, t);
+
+                        if (r < 0)
+                                thaw_failed(g, t, r);
                         continue;
                 }
                 if (l->by_operator || l->resource >= _RESOURCE_MAX || lever < 0 || lever >= LEVERS_LIMIT ||
@@ -640,8 +647,8 @@ void leasing_beat(Guard *g, usec_t now) {
                         let_go(g, l);
                         continue;
                 }
-                if (t && l->kind == LEASE_FREEZE && t->thaw_failed)
-                        thaw_again(g, t);
+                if (t && l->kind == LEASE_FREEZE && t->thaw_failed && thaw_again(g, t) == 0)
+                        announce(g, ANNOUNCE_THAW, t, NULL, NULL, "%s: runs again", target_name(t));
                 if (!t || l->kind != LEASE_LIMIT)
                         continue;
                 if (l->by_operator && now >= l->end) {
@@ -660,8 +667,17 @@ void leasing_beat(Guard *g, usec_t now) {
 int leasing_open(Guard *g) {
         Judging *j = g->judging;
         LeasesStats stats;
+        ThawPast past;
         int r;
 
+        r = leases_open(g->config.run_dir, g->host.boot_id, false, &j->leases);
+        if (r < 0)
+                j->leases_error = r;
+        else {
+                thaw_past_read(g->config.run_dir, &past);
+                unlease_over(&past, j->leases);
+        }
+        /* It begins the file anew that was just read. */
         r = thaw_new(g->config.run_dir, on_thaw_news, g, &j->thaw);
         if (r < 0)
                 return r;
@@ -678,12 +694,10 @@ int leasing_open(Guard *g) {
         r = sd_event_add_io(g->event, &j->thaw_source, thaw_get_fd(j->thaw), EPOLLIN, on_thaw, g);
         if (r < 0)
                 return r;
-        r = leases_open(g->config.run_dir, g->host.boot_id, false, &j->leases);
-        if (r < 0) {
-                j->leases_error = r;
+        if (!j->leases) {
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "there is no file for leases in %s (%s): nobody can be throttled or frozen",
-                         g->config.run_dir, strerror(-r));
+                         g->config.run_dir, strerror(-j->leases_error));
                 return 0;
         }
         leases_get_stats(j->leases, &stats);

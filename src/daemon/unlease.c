@@ -25,13 +25,10 @@ typedef struct Unlease {
 
 /* 1: it was written; 0: there was nothing to do. `to`, NULL: what it is again, for people. */
 static int thaw(int fd, const Lease *l, Buf *to) {
-        int r;
+        int r = act_thaw(fd, l->cgroup_id);
 
-        if (act_read_freeze(fd) != 1)
-                return 0;
-        r = act_write(fd, l->cgroup_id, "cgroup.freeze", "0");
         buf_puts(to, "thawed");
-        return r == 0 ? 1 : r == CG_GONE ? 0 : r;
+        return r == ACT_THAWED ? 1 : r == CG_GONE ? 0 : r;
 }
 
 static int give_back(int fd, const Lease *l, uint64_t page_size, Buf *to) {
@@ -84,11 +81,22 @@ static void let_go(Unlease *u, const Lease *l) {
         (void)leases_remove(u->leases, l->cgroup_id, l->kind, l->knob);
 }
 
+void unlease_over(const ThawPast *past, Leases *leases) {
+        const LimitKnob none = {};
+        const Lease *l;
+
+        for (size_t i = 0; (l = leases_next(leases, &i));)
+                if (l->kind == LEASE_FREEZE && thaw_past_over(past, l->cgroup_id))
+                        (void)leases_remove(leases, l->cgroup_id, LEASE_FREEZE, none);
+}
+
 int unlease(const GuardConfig *config, bool frozen_only) {
         Unlease u = { .root = -1, .frozen_only = frozen_only };
+        ThawPast past;
         const Lease *l;
         int r;
 
+        thaw_past_read(config->run_dir, &past);
         r = host_read(config->cgroup_root, "/proc", "/sys", &u.host);
         if (r >= 0)
                 r = leases_open(config->run_dir, u.host.boot_id, false, &u.leases);
@@ -99,6 +107,8 @@ int unlease(const GuardConfig *config, bool frozen_only) {
         if (r < 0)
                 fprintf(stderr, "bailiffd: the leases in %s cannot be read: %s\n", config->run_dir,
                         strerror(-r));
+        if (r >= 0)
+                unlease_over(&past, u.leases);
         for (size_t i = 0; r >= 0 && (l = leases_next(u.leases, &i));)
                 if (!frozen_only || l->kind == LEASE_FREEZE)
                         let_go(&u, l);

@@ -154,6 +154,43 @@ static void test_texts(void **state) {
         }
 }
 
+static void test_thaw(void **state) {
+        static const struct {
+                const char *text;
+                int r;
+                const char *after;
+        } rows[] = {
+                { "1\n", ACT_THAWED, "0\n" }, { "0\n", 0, "0\n" },     { "", -EBADMSG, "" },
+                { "2\n", -EBADMSG, "2\n" },   { NULL, -ENOENT, NULL },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                Cg g = cg_new(dir_fd, "thaw");
+                int r;
+
+                if (rows[i].text)
+                        put_file(&g, "cgroup.freeze", rows[i].text);
+                /* Another one than was meant. */
+                assert_int_equal(act_thaw(g.fd, g.id + 1), CG_GONE);
+                if (rows[i].text)
+                        assert_file(&g, "cgroup.freeze", rows[i].text);
+                r = UNALLOCATED(act_thaw(g.fd, g.id));
+                if (r != rows[i].r)
+                        fail_msg("row %zu: %d", i, r);
+                if (rows[i].after)
+                        assert_file(&g, "cgroup.freeze", rows[i].after);
+                remove_dir(&g, dir_fd, "thaw");
+        }
+        Cg g = cg_new(dir_fd, "thaw");
+        int held = dup(g.fd);
+
+        put_file(&g, "cgroup.freeze", "1\n");
+        remove_dir(&g, dir_fd, "thaw");
+        assert_int_equal(act_thaw(held, g.id), CG_GONE);
+        fd_close(held);
+}
+
 static pid_t sleeper(void) {
         pid_t pid = fork();
 
@@ -403,6 +440,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_write),
                 cmocka_unit_test(test_texts),
+                cmocka_unit_test(test_thaw),
                 cmocka_unit_test(test_kill_by_hand),
                 cmocka_unit_test_teardown(test_real_kill, bed_clear_all),
                 cmocka_unit_test_teardown(test_real_threaded, bed_clear_all),
