@@ -254,9 +254,8 @@ static int run(const GuardConfig *config, bool shares_only) {
         }
         if (lock < 0)
                 return lock;
-        /* Leases lie over ceilings: off first. */
-        if (!shares_only)
-                (void)unlease(config, false);
+        /* Leases lie over ceilings: off first. With shares only those that freeze, if any is left by now. */
+        (void)unlease(config, shares_only);
         k = host_read(config->cgroup_root, "/proc", "/sys", &l.host);
         if (k >= 0)
                 k = ledger_open(config->run_dir, l.host.boot_id, false, &l.ledger);
