@@ -351,6 +351,14 @@ static const PolicyTenant *rule_of_name(const Policy *p, const PolicyTenant *rul
         return own ? own : rule;
 }
 
+const PolicyTenant *who_first_rule(const PolicyTenant *a, const PolicyTenant *b) {
+        if (!a || !b)
+                return a ? a : b;
+        if (a->ref.file != b->ref.file)
+                return a->ref.file < b->ref.file ? a : b;
+        return a->ref.line <= b->ref.line ? a : b;
+}
+
 static void resolve(const Policy *p, const WhoFacts *f, View *v, MatchClass last, WhoResult *ret) {
         Hit best, maybe;
 

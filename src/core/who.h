@@ -76,6 +76,10 @@ void who_candidates(const Policy *p, const WhoFacts *f, void (*each)(void *user,
  */
 bool who_owns_slice(const Policy *p, const WhoFacts *f, WhoResult *ret);
 
+/* Two templates can make the same tenant. For what is the tenant's own (its sum, its settings) the first of them in order of file and
+ * line decides, whoever of it came first. Either may be NULL: none. */
+const PolicyTenant *who_first_rule(const PolicyTenant *a, const PolicyTenant *b);
+
 /* Is this plain unit (a *.service or *.scope that no engine made) a container by policy: below a slice that
  * some tenant matches by slice=, or matched by path=? Never so are user managers (what runs below them is
  * found on its own) and what they made, virtual machines and engines' helpers. */

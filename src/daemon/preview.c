@@ -153,8 +153,10 @@ static void add_sides(Preview *p, Sides *s, const LimitSet *old, bool old_overri
 static Heir *heir_of(Preview *p, const WhoResult *who) {
         Heir *h = map_get_str(&p->heirs, who->tenant);
 
-        if (h)
+        if (h) {
+                h->rule = who_first_rule(h->rule, who->rule);
                 return h;
+        }
         h = calloc(1, sizeof(*h));
         if (!h)
                 return NULL;

@@ -113,8 +113,10 @@ Tenant *tenant_get(Guard *g, const WhoResult *who) {
         Tenant *t = map_get_str(&g->tenants, who->tenant);
 
         if (t) {
-                if (t->rule != who->rule) {
-                        t->rule = who->rule;
+                const PolicyTenant *rule = who_first_rule(t->rule, who->rule);
+
+                if (t->rule != rule) {
+                        t->rule = rule;
                         t->template = who->template;
                         tenant_refresh(g, t);
                 }

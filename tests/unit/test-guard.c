@@ -283,6 +283,42 @@ static void test_template_first(void **state) {
         assert_int_equal(bed_target(b, web)->settings.priority, 9);
 }
 
+#define WIDE "[Template wide]\nMatch=label=project=*\nTenant=c-%v\nPriority=9\n"
+#define SLICES "[Template slices]\nMatch=slice=c-*.slice\nTenant=c-%v\nPriority=3\n"
+
+/* Two templates make one tenant: the first of them decides, and nobody takes turns. */
+static void test_two_templates(void **state) {
+        static const struct {
+                const char *policy;
+                int priority;
+        } rows[] = { { NOBODY WIDE SLICES, 9 }, { NOBODY SLICES WIDE, 3 } };
+        Bed *b = *state;
+        char by_label[256], by_slice[256];
+
+        bed_mkcg(b, "/docker");
+        bed_mkcg(b, "/c-shop.slice");
+        bed_docker(b, "/docker", 1, "shop", by_label);
+        bed_docker(b, "/c-shop.slice", 2, "", by_slice);
+        bed_start(b, NOBODY);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                bed_reload(b, rows[i].policy);
+                for (unsigned again = 0; again < 2; again++) {
+                        Target *first = bed_target(b, again ? by_slice : by_label),
+                               *then = bed_target(b, again ? by_label : by_slice);
+
+                        assert_string_equal(bed_tenant(b, by_label), "c-shop");
+                        assert_string_equal(bed_tenant(b, by_slice), "c-shop");
+                        world_recompute(b->g, first);
+                        assert_int_equal(first->tenant->settings.priority, rows[i].priority);
+                        world_recompute(b->g, then);
+                        assert_int_equal(first->tenant->settings.priority, rows[i].priority);
+                        assert_true(first->tenant->template);
+                }
+                assert_int_equal(bed_target(b, by_label)->settings.priority, 9);
+                assert_int_equal(bed_target(b, by_slice)->settings.priority, 3);
+        }
+}
+
 /* ---- what is told ---- */
 
 #define IS_NO_NAME "is no valid name: unassigned"
@@ -499,6 +535,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_pending_again, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_born_before_reload, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_template_first, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_two_templates, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_bad_name, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_lookup, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_leader_ends_first, bed_setup, bed_teardown),
