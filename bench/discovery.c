@@ -39,6 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fdio.h"
 #include "num.h"
 
@@ -53,13 +54,6 @@
 #define SCOPE_GAP (400 * USEC_PER_MSEC)
 #define FLOOR_SCOPE "libpod-conmon-"
 #define SCOPE "docker-"
-
-static usec_t clock_now(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 static void nap(usec_t usec) {
         struct timespec ts = { .tv_sec = (time_t)(usec / USEC_PER_SEC),
@@ -167,7 +161,7 @@ static bool is_held(int parent, const char *name, uint64_t tasks) {
 static int wait_news(int inotify, usec_t deadline) {
         char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
         struct pollfd p = { .fd = inotify, .events = POLLIN };
-        usec_t now = clock_now();
+        usec_t now = clock_monotonic();
 
         if (now >= deadline || poll(&p, 1, (int)((deadline - now) / 1000) + 1) == 0)
                 return -ETIMEDOUT;
@@ -206,7 +200,7 @@ static int measure_container(int parent, const char *id, uint64_t tasks, usec_t 
         if (inotify < 0)
                 return -errno;
         (void)snprintf(file, sizeof(file), "%s/pids.max", id);
-        start = clock_now(); /* not later: whoever wakes up in mkdir() may be done before it returns */
+        start = clock_monotonic(); /* not later: whoever wakes up in mkdir() may be done before it returns */
         if (mkdirat(parent, id, 0755) < 0)
                 return -errno;
         r = watch_at(inotify, parent, file, IN_MODIFY);
@@ -214,7 +208,7 @@ static int measure_container(int parent, const char *id, uint64_t tasks, usec_t 
                 r = wait_news(inotify, start + PATIENCE);
         if (r < 0)
                 return r;
-        *ret = clock_now() - start;
+        *ret = clock_monotonic() - start;
         nap(GAP);
         return 0;
 }
@@ -250,17 +244,17 @@ static int measure_burst(const char *path, size_t n, uint64_t tasks, uint64_t se
                 return fail(path, parent);
         for (size_t i = 0; i < n; i++)
                 make_id(seed, i, ids[i]);
-        start = clock_now();
+        start = clock_monotonic();
         for (size_t i = 0; i < n; i++)
                 if (mkdirat(parent, ids[i], 0755) < 0)
                         return fail(ids[i], -errno);
         for (size_t i = 0; i < n; i++)
                 while (!is_held(parent, ids[i], tasks)) {
-                        if (clock_now() > start + PATIENCE)
+                        if (clock_monotonic() > start + PATIENCE)
                                 return fail(ids[i], -ETIMEDOUT);
                         nap(USEC_PER_MSEC);
                 }
-        *ret = clock_now() - start;
+        *ret = clock_monotonic() - start;
         return 0;
 }
 
@@ -299,24 +293,24 @@ static void look(int inotify, int parent, const char *name, uint64_t tasks, bool
         struct stat st;
 
         if (s->appeared == 0 && fstatat(parent, name, &st, 0) == 0) {
-                s->appeared = clock_now();
+                s->appeared = clock_monotonic();
                 (void)snprintf(file, sizeof(file), "%s/pids.max", name);
                 (void)watch_at(inotify, parent, file, IN_MODIFY);
         }
         if (s->appeared != 0 && s->held == 0 && is_held(parent, name, tasks))
-                s->held = clock_now();
+                s->held = clock_monotonic();
         (void)snprintf(path, sizeof(path), TRANSIENT "/%s.d", name);
         if (!*dropin_watched)
                 *dropin_watched = inotify_add_watch(inotify, path, IN_MOVED_TO | IN_CREATE) >= 0;
         (void)snprintf(path, sizeof(path), TRANSIENT "/%s.d/50-TasksMax.conf", name);
         if (s->known == 0 && stat(path, &st) == 0)
-                s->known = clock_now();
+                s->known = clock_monotonic();
 }
 
 static int measure_scope(sd_bus *bus, int parent, const char *slice, const char *name, uint64_t tasks,
                          Seen *ret) {
         _cleanup_fd_ int inotify = -1;
-        usec_t deadline = clock_now() + PATIENCE;
+        usec_t deadline = clock_monotonic() + PATIENCE;
         bool dropin_watched = false;
         pid_t pid = fork();
         Seen s = {};

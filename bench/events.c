@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "clock.h"
 #include "nlclient.h"
 #include "num.h"
 
@@ -93,13 +94,6 @@ static void on_link(void *user, const char *why) {
 static const NlClientOps ops = { on_status, on_batch,  on_counts, on_tasks, on_exited,
                                  on_execed, on_answer, on_links,  on_link };
 
-static usec_t now(void) {
-        struct timespec t;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &t);
-        return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
-
 int main(int argc, char *argv[]) {
         _cleanup_(cleanup_nlclient_free) NlClient *c = NULL;
         Sums sums = {};
@@ -111,7 +105,7 @@ int main(int argc, char *argv[]) {
         while (!over) {
                 struct pollfd p = { .fd = nlclient_get_fd(c), .events = POLLIN };
 
-                nlclient_dispatch(c, now());
+                nlclient_dispatch(c, clock_monotonic());
                 (void)poll(&p, 1, 1000);
         }
         printf("events %llu lost %llu packets %llu\n", (unsigned long long)sums.events,

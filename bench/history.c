@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "history-db.h"
 #include "jsonget.h"
 #include "num.h"
@@ -33,13 +34,6 @@ static uint64_t draw(uint64_t below) {
         state ^= state >> 7;
         state ^= state << 17;
         return state % below;
-}
-
-static uint64_t clock_usec(clockid_t id) {
-        struct timespec ts;
-
-        (void)clock_gettime(id, &ts);
-        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
 }
 
 static UsageRow busy_row(uint64_t time) {

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "cgroups.h"
+#include "clock.h"
 #include "fdio.h"
 #include "num.h"
 
@@ -33,13 +34,6 @@ static int fail(const char *what, int error) { return bench_fail("many", what, e
 static struct timespec to_timespec(usec_t usec) {
         return (struct timespec){ .tv_sec = (time_t)(usec / USEC_PER_SEC),
                                   .tv_nsec = (long)(usec % USEC_PER_SEC) * 1000 };
-}
-
-static usec_t clock_get(clockid_t clock) {
-        struct timespec ts;
-
-        (void)clock_gettime(clock, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
 }
 
 /* ---- keep ---- */
@@ -80,8 +74,8 @@ static int load_second(const Load *l, int disk, void *buf, uint64_t *offset) {
         if (pread(disk, buf, l->bytes, (off_t)*offset) < 0)
                 return -errno;
         *offset = (*offset + l->bytes) % DISK_SPAN;
-        end = clock_get(CLOCK_PROCESS_CPUTIME_ID) + l->burst;
-        while (clock_get(CLOCK_PROCESS_CPUTIME_ID) < end)
+        end = clock_usec(CLOCK_PROCESS_CPUTIME_ID) + l->burst;
+        while (clock_usec(CLOCK_PROCESS_CPUTIME_ID) < end)
                 ;
         return 0;
 }
@@ -90,7 +84,7 @@ static int load_second(const Load *l, int disk, void *buf, uint64_t *offset) {
 static int load_run(const Load *l, usec_t phase) {
         _cleanup_free_ void *buf = aligned_alloc(ALIGNMENT, l->bytes);
         _cleanup_fd_ int disk = open(l->disk, O_RDONLY | O_DIRECT | O_CLOEXEC);
-        usec_t next = clock_get(CLOCK_MONOTONIC) + phase;
+        usec_t next = clock_usec(CLOCK_MONOTONIC) + phase;
         uint64_t offset = 0;
         int r = 0;
 
@@ -104,7 +98,7 @@ static int load_run(const Load *l, usec_t phase) {
                 (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
                 r = load_second(l, disk, buf, &offset);
                 /* A machine that cannot keep up leaves rests out rather than to put seconds together. */
-                next = MAX_OF(next + USEC_PER_SEC, clock_get(CLOCK_MONOTONIC));
+                next = MAX_OF(next + USEC_PER_SEC, clock_usec(CLOCK_MONOTONIC));
         }
         return r;
 }

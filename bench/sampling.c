@@ -37,6 +37,7 @@
 #include "baseline.h"
 #include "books.h"
 #include "cgroups.h"
+#include "clock.h"
 #include "fdio.h"
 #include "history.h"
 #include "meter.h"
@@ -78,13 +79,6 @@ typedef struct Bench {
 } Bench;
 
 static int fail(const char *what, int error) { return bench_fail("sampling", what, error); }
-
-static usec_t clock_get(clockid_t clock) {
-        struct timespec ts;
-
-        (void)clock_gettime(clock, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 static usec_t cpu_used(void) {
         struct rusage u;
@@ -218,7 +212,7 @@ static int guard_look(Guard *g, Watched *w, uint32_t files, bool keep, usec_t no
 }
 
 static int guard_pass(Guard *g, size_t from, size_t to, uint32_t files, bool keep) {
-        usec_t now = clock_get(CLOCK_MONOTONIC), realtime = clock_get(CLOCK_REALTIME);
+        usec_t now = clock_usec(CLOCK_MONOTONIC), realtime = clock_usec(CLOCK_REALTIME);
 
         for (size_t i = from; i < to; i++) {
                 int r = guard_look(g, &g->watched[i], files, keep, now, realtime);
@@ -230,12 +224,14 @@ static int guard_pass(Guard *g, size_t from, size_t to, uint32_t files, bool kee
 }
 
 static int hot_prepare(Bench *b) {
-        return guard_init(&b->hot, &b->cgroups, b->cgroups.n, clock_get(CLOCK_MONOTONIC));
+        return guard_init(&b->hot, &b->cgroups, b->cgroups.n, clock_usec(CLOCK_MONOTONIC));
 }
 static int hot_pass(Bench *b, size_t from, size_t to) {
         return guard_pass(&b->hot, from, to, tier_files_hot(), true);
 }
-static int full_prepare(Bench *b) { return guard_init(&b->full, &b->cgroups, 0, clock_get(CLOCK_MONOTONIC)); }
+static int full_prepare(Bench *b) {
+        return guard_init(&b->full, &b->cgroups, 0, clock_usec(CLOCK_MONOTONIC));
+}
 static int full_pass(Bench *b, size_t from, size_t to) {
         return guard_pass(&b->full, from, to, tier_files_all(), false);
 }
@@ -435,7 +431,7 @@ static int sweep_look(Sweep *s, Watched *w, uint32_t files, usec_t now) {
                 r = meter_look(s->guard.meter, &w->cg, more, keep, now, &w->now);
         if (r != 0)
                 return r < 0 ? r : -ESTALE;
-        r = guard_account(&s->guard, w, &before, files | more, clock_get(CLOCK_REALTIME));
+        r = guard_account(&s->guard, w, &before, files | more, clock_usec(CLOCK_REALTIME));
         if (w->tier.level == TIER_COLD)
                 meter_cool(s->guard.meter, &w->cg);
         return r;
@@ -475,7 +471,7 @@ static int sweep_second(Sweep *s, const Cgroups *c, usec_t at) {
 
         (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
         start = cpu_used();
-        r = sweep_beat(s, clock_get(CLOCK_MONOTONIC));
+        r = sweep_beat(s, clock_usec(CLOCK_MONOTONIC));
         middle = cpu_used();
         if (r >= 0)
                 r = sweep_usual(s, c);
@@ -485,7 +481,7 @@ static int sweep_second(Sweep *s, const Cgroups *c, usec_t at) {
 }
 
 static int sweep_run(Sweep *s, const Cgroups *c, size_t seconds) {
-        usec_t start = clock_get(CLOCK_MONOTONIC);
+        usec_t start = clock_usec(CLOCK_MONOTONIC);
         int r = guard_init(&s->guard, c, MIN_OF(c->n, (size_t)SWEEP_KEPT), start);
 
         for (size_t i = 0; r >= 0 && i < WARM_SECONDS + seconds; i++) {

@@ -12,19 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "exporter.h"
 #include "fdio.h"
 #include "num.h"
 
 #define T0 (UINT64_C(1700006400) * USEC_PER_SEC)
 #define PAGES 20
-
-static uint64_t cpu_usec(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static uint64_t rss_bytes(void) {
         char text[64];
@@ -58,15 +52,15 @@ static int fetch(History *h, Collect *c, uint64_t second, uint64_t *ret_spent) {
         int r = history_export(h, history_reader_instance(c->reader), history_reader_cursor(c->reader), 0,
                                now, second * USEC_PER_SEC, &out);
 
-        before = cpu_usec();
+        before = clock_usec(CLOCK_PROCESS_CPUTIME_ID);
         if (r >= 0)
                 r = collect_stream(c, out.data, out.len, now);
-        *ret_spent = cpu_usec() - before;
+        *ret_spent = clock_usec(CLOCK_PROCESS_CPUTIME_ID) - before;
         return r;
 }
 
 static int pages(const Pages *p, uint64_t n, uint64_t round) {
-        uint64_t before = cpu_usec();
+        uint64_t before = clock_usec(CLOCK_PROCESS_CPUTIME_ID);
         size_t bytes = 0;
 
         for (int i = 0; i < PAGES; i++) {
@@ -79,8 +73,8 @@ static int pages(const Pages *p, uint64_t n, uint64_t round) {
         }
         printf("%llu containers: a scrape %.1f ms CPU, %.2f MB; a round of their samples %.1f ms; RSS %.1f "
                "MB\n",
-               (unsigned long long)n, (double)(cpu_usec() - before) / 1000 / PAGES, (double)bytes / 1e6,
-               (double)round / 1000, (double)rss_bytes() / 1e6);
+               (unsigned long long)n, (double)(clock_usec(CLOCK_PROCESS_CPUTIME_ID) - before) / 1000 / PAGES,
+               (double)bytes / 1e6, (double)round / 1000, (double)rss_bytes() / 1e6);
         return 0;
 }
 

@@ -29,6 +29,7 @@
 
 #include "cgfile.h"
 #include "child.h"
+#include "clock.h"
 #include "fdio.h"
 #include "num.h"
 #include "thaw-internal.h"
@@ -52,13 +53,6 @@ typedef struct Helper {
         ThawAnswer answers[ANSWERS_MAX]; /* a ring */
         size_t first, n_answers;
 } Helper;
-
-static usec_t clock_now(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 static PulseState get_state(const Pulse *p) { return __atomic_load_n(&p->state, __ATOMIC_ACQUIRE); }
 
@@ -219,7 +213,7 @@ static int freeze(Helper *h, Pulse *p, int fd, const ThawAsk *m, ThawNews *ret_n
                 return 1;
         }
         name_pulse(h, p, m->id);
-        p->until = num_add_sat(clock_now(), MIN_OF(m->span, THAW_SPAN_MAX));
+        p->until = num_add_sat(clock_monotonic(), MIN_OF(m->span, THAW_SPAN_MAX));
         set_state(p, PULSE_BEGINNING);
         if (r == 0)
                 r = write_freeze(fd, '1');
@@ -286,7 +280,7 @@ static void thaw(Helper *h, size_t place) {
         else if (++x->n_failed == RETRIES)
                 finish(h, place, THAW_FAILED, r);
         else
-                p->until = clock_now() + RETRY_INTERVAL;
+                p->until = clock_monotonic() + RETRY_INTERVAL;
 }
 
 /* Ends what is due. */
@@ -301,7 +295,7 @@ static void tend_pulses(Helper *h) {
                 /* NONE: the guard could not wait for us and did it itself. */
                 if (get_state(p) == PULSE_TAKEN || get_state(p) == PULSE_NONE)
                         finish(h, i, THAW_TAKEN, 0);
-                else if (clock_now() >= p->until)
+                else if (clock_monotonic() >= p->until)
                         thaw(h, i);
         }
 }
@@ -397,7 +391,7 @@ int thaw_helper_main(int fd, void *user) {
                 next = next_deadline(&h);
                 if (h.fd < 0 && next == USEC_INFINITY)
                         return EXIT_SUCCESS;
-                now = clock_now();
+                now = clock_monotonic();
                 if (next != USEC_INFINITY && next > now) {
                         ts.tv_sec = (time_t)((next - now) / USEC_PER_SEC);
                         ts.tv_nsec = (long)((next - now) % USEC_PER_SEC) * 1000;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "clock.h"
 #include "fdio.h"
 #include "num.h"
 #include "writer-internal.h"
@@ -48,13 +49,6 @@ typedef struct Helper {
         int fd;
         Slot slots[SLOTS];
 } Helper;
-
-static usec_t clock_now(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 /* One number of a kernel file; "max" is UINT64_MAX. */
 static int read_number(int dirfd, const char *file, uint64_t *ret) {
@@ -111,7 +105,7 @@ static int do_write(int dirfd, uint64_t cgroup_id, usec_t deadline, const Writer
         struct stat st;
         int r = 0;
 
-        if (clock_now() >= deadline)
+        if (clock_monotonic() >= deadline)
                 return WRITER_TIMEOUT;
         if (fstat(dirfd, &st) < 0)
                 return -errno;
@@ -201,7 +195,7 @@ static void start_child(Helper *h, const AskMessage *m, int dirfd) {
 
 /* Time until something must be done without input, in ms for poll(). */
 static int tend_children(Helper *h) {
-        usec_t now = clock_now(), next = USEC_INFINITY;
+        usec_t now = clock_monotonic(), next = USEC_INFINITY;
 
         for (size_t i = 0; i < SLOTS; i++) {
                 Slot *s = &h->slots[i];

@@ -23,6 +23,7 @@
 #include "buf.h"
 #include "bus.h"
 #include "client.h"
+#include "clock.h"
 #include "fdio.h"
 
 #define ANSWER_MAX (256U * 1024 * 1024)
@@ -45,13 +46,6 @@ struct Client {
         } asked;
         Buf error;
 };
-
-static usec_t monotonic(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 Client *client_new(const char *host) {
         Client *c = calloc(1, sizeof(*c));
@@ -168,7 +162,7 @@ static int fail_call(Client *c, const char *method, bool changing, int r, const 
                 char why[64];
 
                 /* The bus says so, too, of one that ended or was cut off before it answered. */
-                if (monotonic() - c->began < c->waited)
+                if (clock_monotonic() - c->began < c->waited)
                         return fail_unreachable(c, "it went away before it answered");
                 (void)snprintf(why, sizeof(why), "it did not answer within %llu s",
                                (unsigned long long)(c->waited / USEC_PER_SEC));
@@ -246,7 +240,7 @@ static int call_v(Client *c, bool changing, sd_bus_message **ret, const char *me
 
         if (r != STATUS_DONE)
                 return r;
-        c->began = monotonic();
+        c->began = clock_monotonic();
         c->waited = c->patience;
         r = sd_bus_call(c->bus, m, c->patience, &e, ret);
         return r < 0 ? fail_call(c, method, changing, r, &e) : STATUS_DONE;
@@ -458,7 +452,7 @@ int client_ask(Client *c, const char *method, const char *argument) {
                              : new_question(c, &m, method, "s", argument);
         if (r != STATUS_DONE)
                 return r;
-        c->asked.began = monotonic();
+        c->asked.began = clock_monotonic();
         r = sd_bus_call_async(c->bus, &c->asked.slot, m, on_reply, c, CALL_TIMEOUT);
         if (r < 0)
                 return fail_call(c, method, false, r, &none);
@@ -524,7 +518,7 @@ static void nap(usec_t span) {
 }
 
 void client_wait(Client *c, usec_t timeout) {
-        usec_t until = monotonic() + timeout, now;
+        usec_t until = clock_monotonic() + timeout, now;
 
         c->seen = false;
         if (c->bus && !c->watching) {
@@ -534,7 +528,7 @@ void client_wait(Client *c, usec_t timeout) {
                 if (c->watching)
                         return;
         }
-        while ((now = monotonic()) < until) {
+        while ((now = clock_monotonic()) < until) {
                 int r = c->watching ? sd_bus_process(c->bus, NULL) : -ENOTCONN;
 
                 if (r < 0) {

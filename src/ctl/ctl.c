@@ -92,10 +92,3 @@ void ctl_page(Ctl *c) {
         if (!c->no_pager && !c->json)
                 pager_open();
 }
-
-uint64_t ctl_realtime(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}

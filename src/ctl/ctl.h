@@ -8,6 +8,7 @@
  */
 
 #include "client.h"
+#include "clock.h"
 #include "table.h"
 
 enum { /* options beyond the common ones; a verb names those it takes */
@@ -54,7 +55,6 @@ int ctl_parse_span(const Ctl *c, usec_t *ret);
 int ctl_rendered(int r);
 /* What follows goes through the pager, if there is a terminal and nobody said --no-pager. */
 void ctl_page(Ctl *c);
-uint64_t ctl_realtime(void);
 void ctl_set_locale(void); /* once, before anything is printed */
 bool ctl_is_utf8(void);
 

@@ -103,7 +103,7 @@ int verb_throttle(Ctl *c) {
                 return ctl_client_failed(c, r);
         return ctl_done(c,
                         json_pack("{s:s, s:s, s:I, s:s}", "throttled", name, "values", buf_str(&values),
-                                  "until", (json_int_t)num_add_sat(ctl_realtime(), span), "text", text),
+                                  "until", (json_int_t)num_add_sat(clock_realtime(), span), "text", text),
                         "%s\nend it with: bailiffctl release %s", text, name);
 }
 
@@ -124,7 +124,7 @@ int verb_freeze(Ctl *c) {
                 return ctl_client_failed(c, r);
         return ctl_done(c,
                         json_pack("{s:s, s:I, s:s}", "frozen", name, "until",
-                                  (json_int_t)num_add_sat(ctl_realtime(), span), "text", text),
+                                  (json_int_t)num_add_sat(clock_realtime(), span), "text", text),
                         "%s\nend it before its time with: bailiffctl thaw %s", text, name);
 }
 

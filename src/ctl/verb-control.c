@@ -48,7 +48,7 @@ int verb_pause(Ctl *c) {
         r = client_change(c->client, NULL, "Pause", "t", span);
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
-        end = num_add_sat(ctl_realtime(), span);
+        end = num_add_sat(clock_realtime(), span);
         return ctl_done(c,
                         span ? json_pack("{s:b, s:I}", "paused", 1, "until", (json_int_t)end)
                              : json_pack("{s:b, s:n}", "paused", 1, "until"),
@@ -81,7 +81,7 @@ int verb_hold(Ctl *c) {
         r = client_change(c->client, NULL, "Hold", "sts", name, span, reason);
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
-        end = num_add_sat(ctl_realtime(), span);
+        end = num_add_sat(clock_realtime(), span);
         return ctl_done(
                 c, json_pack("{s:s, s:I, s:s}", "held", name, "until", (json_int_t)end, "reason", reason),
                 "%s is left alone until %s (no repair, no throttle, no kill); end it with: bailiffctl "

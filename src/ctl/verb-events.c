@@ -85,7 +85,7 @@ static int parse_since(const Ctl *c, Range *r) {
         } else {
                 k = value_parse_usec(c->since, &span);
                 if (k >= 0) {
-                        uint64_t now = ctl_realtime();
+                        uint64_t now = clock_realtime();
 
                         r->from = span < now ? now - span : 0;
                         return STATUS_DONE;
@@ -115,7 +115,7 @@ static void tell(const Ctl *c, const char *text) {
 static int add_kept(const Ctl *c, const Range *r, json_t **j) {
         const json_t *first = json_array_get(json_member(*j, "events"), 0);
         _cleanup_buf_ Buf error = BUF_INIT;
-        uint64_t now = ctl_realtime();
+        uint64_t now = clock_realtime();
         json_t *kept = NULL;
         int k;
 
@@ -174,19 +174,12 @@ static void catch_interrupt(void) {
         (void)sigaction(SIGINT, &a, NULL);
 }
 
-static usec_t monotonic(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 /* Until it is time to ask again: news, but no sooner than FOLLOW_REST after the last question. */
 static void wait_for_news(const Ctl *c, usec_t asked, bool lost) {
         usec_t poll = lost ? FOLLOW_REST : c->host ? FOLLOW_POLL_REMOTE : FOLLOW_POLL, now;
 
         client_wait(c->client, poll);
-        now = monotonic();
+        now = clock_monotonic();
         if (!stopped && now < asked + FOLLOW_REST) {
                 usec_t rest = asked + FOLLOW_REST - now;
                 struct timespec ts = { .tv_sec = (time_t)(rest / USEC_PER_SEC),
@@ -197,7 +190,7 @@ static void wait_for_news(const Ctl *c, usec_t asked, bool lost) {
 }
 
 static int follow(Ctl *c, uint64_t next) {
-        usec_t asked = monotonic();
+        usec_t asked = clock_monotonic();
         bool lost = false;
 
         while (!stopped && !ferror(c->view.out)) {
@@ -207,7 +200,7 @@ static int follow(Ctl *c, uint64_t next) {
                 wait_for_news(c, asked, lost);
                 if (stopped)
                         break;
-                asked = monotonic();
+                asked = clock_monotonic();
                 r = client_get_events(c->client, next, 0, &j);
                 if (stopped) {
                         json_decref(j);

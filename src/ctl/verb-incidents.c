@@ -125,7 +125,7 @@ int verb_incidents(Ctl *c) {
         if (c->json)
                 return ctl_print_json(c, j);
         ctl_page(c);
-        r = screen_incidents(json_member(j, "incidents"), &c->view, ctl_realtime());
+        r = screen_incidents(json_member(j, "incidents"), &c->view, clock_realtime());
         json_decref(j);
         return ctl_rendered(r);
 }
@@ -203,7 +203,7 @@ int verb_observe_report(Ctl *c) {
         if (c->json)
                 return ctl_print_json(c, j);
         ctl_page(c);
-        r = screen_observed(j, &c->view, ctl_realtime());
+        r = screen_observed(j, &c->view, clock_realtime());
         json_decref(j);
         return ctl_rendered(r);
 }

@@ -310,7 +310,7 @@ static int from_exporter(const Ctl *c, usec_t span, json_t **ret) {
 }
 
 static int from_prometheus(const Ctl *c, usec_t span, json_t **ret) {
-        uint64_t now = ctl_realtime() / USEC_PER_SEC;
+        uint64_t now = clock_realtime() / USEC_PER_SEC;
         const FleetQuestion q = { .from = now - MIN_OF(now, span / USEC_PER_SEC),
                                   .to = now,
                                   .tenant = c->tenant,
@@ -350,7 +350,7 @@ static int print(Ctl *c, const json_t *report, ReportFormat format) {
 
         if (format == FORMAT_TABLE) {
                 ctl_page(c);
-                return ctl_rendered(screen_report(report, &c->view, ctl_realtime()));
+                return ctl_rendered(screen_report(report, &c->view, clock_realtime()));
         }
         r = format == FORMAT_CSV ? report_csv(report, &out) : report_html(report, &out);
         if (r < 0)

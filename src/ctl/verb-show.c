@@ -502,7 +502,7 @@ int verb_show(Ctl *c) {
         add_judged(c, o);
         add_processes(c, o);
         ctl_page(c);
-        r = screen_show(o, &c->view, ctl_realtime());
+        r = screen_show(o, &c->view, clock_realtime());
         json_decref(o);
         return ctl_rendered(r);
 }

@@ -501,7 +501,7 @@ int verb_status(Ctl *c) {
         if (c->json)
                 return ctl_print_json(c, status);
         ctl_page(c);
-        r = screen_status(status, &c->view, ctl_realtime());
+        r = screen_status(status, &c->view, clock_realtime());
         json_decref(status);
         return ctl_rendered(r);
 }

@@ -479,12 +479,12 @@ int verb_policy_suggest(Ctl *c) {
         r = client_get(c->client, "GetStatus", NULL, &status);
         if (r == STATUS_DONE)
                 r = client_get(c->client, "ListContainers", NULL, &first);
-        began = ctl_realtime();
+        began = clock_realtime();
         if (r == STATUS_DONE) {
                 (void)nanosleep(&span, NULL); /* for the rates of CPU use */
                 r = client_get(c->client, "ListContainers", NULL, &second);
         }
-        ended = ctl_realtime();
+        ended = clock_realtime();
         if (r == STATUS_DONE)
                 r = ctl_rendered(suggest_policy(json_member(first, "containers"),
                                                 json_member(second, "containers"),

@@ -56,13 +56,6 @@ static void top_deinit(Top *t) {
         t->model = top_model_free(t->model);
 }
 
-static usec_t monotonic(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 /* ---- looking ---- */
 
 static int get_objects(Top *t) {
@@ -88,7 +81,7 @@ static void go_away(Top *t, const char *why) {
 }
 
 static int get_history(Top *t) {
-        uint64_t now = ctl_realtime();
+        uint64_t now = clock_realtime();
         _cleanup_free_ void *data = NULL;
         size_t len;
         int r = client_get_history(t->c->client, top_model_instance(t->model), top_model_cursor(t->model),
@@ -110,7 +103,7 @@ static int get_history(Top *t) {
 
 /* All that is asked for at a beat. STATUS_DONE, or why not is in t->away. */
 static int look(Top *t) {
-        usec_t now = monotonic();
+        usec_t now = clock_monotonic();
         int r = get_history(t);
 
         if (r == STATUS_DONE) {
@@ -135,13 +128,13 @@ static void look_at_processes(Top *t) {
         int r;
 
         if (client_answered(t->c->client, &r, &answer))
-                top_pane_answer(&t->pane, answer, client_error(t->c->client), monotonic());
-        if (t->away.len > 0 || !top_pane_due(&t->pane, monotonic()))
+                top_pane_answer(&t->pane, answer, client_error(t->c->client), clock_monotonic());
+        if (t->away.len > 0 || !top_pane_due(&t->pane, clock_monotonic()))
                 return;
         if (client_ask(t->c->client, "GetProcesses", t->pane.cgroup) == STATUS_DONE)
                 top_pane_asked(&t->pane);
         else
-                top_pane_answer(&t->pane, NULL, client_error(t->c->client), monotonic());
+                top_pane_answer(&t->pane, NULL, client_error(t->c->client), clock_monotonic());
 }
 
 /* When something is to be done if no key comes first. */
@@ -159,7 +152,7 @@ static int paint(Top *t, unsigned width, unsigned height, bool keys) {
         const TopState state = {
                 .host = t->c->host,
                 .away = t->away.len > 0 ? buf_str(&t->away) : NULL,
-                .age = at_look + (monotonic() - t->looked),
+                .age = at_look + (clock_monotonic() - t->looked),
                 .no_keys = !keys,
                 .help = t->help,
                 .editing = t->editing,
@@ -393,11 +386,11 @@ static int press(Top *t, int key) {
 }
 
 static int live(Top *t) {
-        usec_t next = monotonic() + t->delay;
+        usec_t next = clock_monotonic() + t->delay;
         int r = draw(t);
 
         while (r == 0) {
-                usec_t now = monotonic(), until = wakes(t, now, next);
+                usec_t now = clock_monotonic(), until = wakes(t, now, next);
                 int key;
 
                 timeout(now < until ? (int)((until - now) / 1000 + 1) : 0);
@@ -408,9 +401,9 @@ static int live(Top *t) {
                         r = press(t, key);
                 if (key != ERR && r == 0)
                         r = top_model_refresh(t->model);
-                if (r == 0 && monotonic() >= next) {
+                if (r == 0 && clock_monotonic() >= next) {
                         (void)look(t); /* why not is on the screen */
-                        next = monotonic() + t->delay;
+                        next = clock_monotonic() + t->delay;
                 }
                 if (r == 0) {
                         look_at_processes(t);

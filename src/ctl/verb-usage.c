@@ -267,7 +267,7 @@ static int from_history(Ctl *c, const Question *q, json_t **ret) {
         usec_t back = num_add_sat(q->span, USAGE_EARLIER_USEC);
         _cleanup_free_ void *data = NULL;
         _cleanup_buf_ Buf error = BUF_INIT;
-        uint64_t now = ctl_realtime();
+        uint64_t now = clock_realtime();
         UsageReach reach = {};
         size_t len;
         int r = client_get_history(c->client, 0, 0, now > back ? now - back : 1, &data, &len);

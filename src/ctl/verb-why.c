@@ -306,7 +306,7 @@ int verb_why(Ctl *c) {
         r = client_get_why(c->client, what, for_tenant, &why);
         /* What it does not know any more the exporter may; but what a tenant must not see only the guard leaves out. */
         if (r != STATUS_DONE && r != STATUS_REFUSED && *what && !c->host && !*for_tenant &&
-            exporter_get_why(EXPORTER_SOCKET, what, ctl_realtime(), &why, &error) == STATUS_DONE)
+            exporter_get_why(EXPORTER_SOCKET, what, clock_realtime(), &why, &error) == STATUS_DONE)
                 r = STATUS_DONE;
         if (r != STATUS_DONE)
                 return ctl_client_failed(c, r);
@@ -315,7 +315,7 @@ int verb_why(Ctl *c) {
         if (client_get(c->client, "GetStatus", NULL, &status) != STATUS_DONE)
                 status = NULL; /* it only says how many CPUs there are */
         ctl_page(c);
-        r = screen_why(why, status, *for_tenant ? for_tenant : NULL, &c->view, ctl_realtime());
+        r = screen_why(why, status, *for_tenant ? for_tenant : NULL, &c->view, clock_realtime());
         json_decref(status);
         json_decref(why);
         return ctl_rendered(r);

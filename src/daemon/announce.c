@@ -59,13 +59,6 @@ static const AnnounceInfo infos[_ANNOUNCE_MAX] = {
         [ANNOUNCE_LOOKUP_ANSWERED] = { "lookup-answered", 5, "f0c3b096a73942239b98be97d3edbd2b" },
 };
 
-uint64_t guard_realtime(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}
-
 void event_deinit(Event *e) {
         free(e->tenant);
         free(e->container);
@@ -142,7 +135,7 @@ static Event *push(Guard *g) {
         } else
                 e = &g->events[(g->events_head + g->n_events++) % EVENTS_MAX];
         e->id = g->next_event_id = announce_next_id(g);
-        e->realtime = guard_realtime();
+        e->realtime = clock_realtime();
         return e;
 }
 

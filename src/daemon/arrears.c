@@ -105,7 +105,7 @@ void arrears_told(Guard *g, const char *path, const uint64_t n[_TALLY_TASK_MAX])
         else {
                 if (!is_container(path))
                         return;
-                a = arrear_of(g, path, guard_clock());
+                a = arrear_of(g, path, clock_monotonic());
                 if (!a)
                         return;
                 sums = a->tasks;
@@ -115,7 +115,7 @@ void arrears_told(Guard *g, const char *path, const uint64_t n[_TALLY_TASK_MAX])
 }
 
 void arrears_gone(Guard *g, Target *t) {
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         Arrear *a;
 
         if (!t->m.attached || !t->container)
@@ -134,7 +134,7 @@ void arrears_gone(Guard *g, Target *t) {
 }
 
 void arrears_missed(Guard *g, const char *path, const char *tenant, bool below) {
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         Arrear *a;
 
         if (below)
@@ -150,7 +150,7 @@ void arrears_missed(Guard *g, const char *path, const char *tenant, bool below) 
 /* ---- settling ---- */
 
 static void settle(Guard *g, const Arrear *a) {
-        Book b = { .since_realtime = guard_realtime() };
+        Book b = { .since_realtime = clock_realtime() };
         bool any = false;
 
         /* Of CPU time there are two counts, neither of them too large on average. */

@@ -193,7 +193,7 @@ static int answer(Guard *g, const char *method, const char *argument, sd_bus_err
 
                 if (scan_numbers(argument, n, ARRAY_SIZE(n)) < 0)
                         return bus_invalid(e, "GetHistory takes \"INSTANCE CURSOR SINCE\"");
-                r = history_export(g->measure->history, n[0], n[1], n[2], guard_realtime(), guard_clock(),
+                r = history_export(g->measure->history, n[0], n[1], n[2], clock_realtime(), clock_monotonic(),
                                    &b);
                 if (r < 0)
                         return r;

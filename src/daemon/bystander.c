@@ -80,7 +80,7 @@ void bystander_appeared(Guard *g, TreeNode *node) {
                 return;
         b->node = node;
         b->kind = service ? PARTY_SERVICE : PARTY_GROUP;
-        b->since = g->settled ? guard_clock() : 0;
+        b->since = g->settled ? clock_monotonic() : 0;
         b->meter = METER_CG_INIT;
         b->meter.dirfd = node->fd;
         if (map_put_u64(&j->bystanders, node->id, b) < 0) {
@@ -168,7 +168,7 @@ static bool stalls(const Guard *g) {
 void bystander_beat(Guard *g, usec_t now) {
         Judging *j = g->judging;
         bool memory = g->measure->host_rates.v[RATE_MEMORY_SOME] > 0;
-        usec_t cpu = guard_cpu_clock();
+        usec_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
         LeasesStats stats = {};
         size_t i = 0;
         Bystander *b;
@@ -194,11 +194,11 @@ void bystander_beat(Guard *g, usec_t now) {
                              : group_files,
                      now);
         }
-        j->bystanders_took = guard_cpu_clock() - cpu;
+        j->bystanders_took = clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu;
 }
 
 void bystander_refresh(Guard *g, usec_t age) {
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         size_t i = 0;
         Bystander *b;
 

@@ -294,7 +294,7 @@ static int throttle_one(Guard *g, Target *t, const void *args, const Caller *c, 
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 r = leasing_throttle(g, t, parts[i].entries, parts[i].n,
                                      resource_of(parts[i].entries[0].knob.limit), true,
-                                     num_add_sat(guard_clock(), w->span), "operator");
+                                     num_add_sat(clock_monotonic(), w->span), "operator");
                 if (r == 0)
                         continue;
                 /* All of it or nothing. */

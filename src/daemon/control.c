@@ -91,7 +91,7 @@ void control_check_pause(Guard *g, const Caller *c) {
                         else if (STR_EQ(line, "released"))
                                 released = true;
                 }
-                if (until > 0 && guard_realtime() >= until) {
+                if (until > 0 && clock_realtime() >= until) {
                         (void)unlinkat(dir, "pause", 0);
                         paused = released = by_file = false;
                         until = 0;
@@ -131,7 +131,7 @@ static int write_pause(Guard *g, uint64_t until, bool released) {
 }
 
 int control_pause(Guard *g, usec_t span, const Caller *c) {
-        uint64_t until = span == 0 ? 0 : num_add_sat(guard_realtime(), span);
+        uint64_t until = span == 0 ? 0 : num_add_sat(clock_realtime(), span);
         int r = write_pause(g, until, g->released);
 
         if (r < 0)
@@ -214,7 +214,7 @@ static int write_holds(Guard *g) {
         while (r >= 0 && (t = map_next(&g->targets, &i))) {
                 KeptHold h;
 
-                if (t->leaving || (!t->hold && t->operator_until <= guard_realtime()))
+                if (t->leaving || (!t->hold && t->operator_until <= clock_realtime()))
                         continue;
                 h = hold_of(t, key, sizeof(key));
                 r = put_line(&b, &h);
@@ -240,7 +240,7 @@ int control_save_holds(Guard *g) {
 
 static Hold *hold_new(Guard *g, uint64_t until_realtime, const char *reason, bool give_back, uint32_t uid) {
         Hold *h = calloc(1, sizeof(*h));
-        uint64_t now = guard_realtime();
+        uint64_t now = clock_realtime();
 
         if (!h)
                 return NULL;
@@ -266,7 +266,7 @@ static void drop_hold(Target *t) {
 }
 
 int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give_back, const Caller *c) {
-        Hold *h = hold_new(g, num_add_sat(guard_realtime(), span), reason, give_back, c ? c->uid : 0);
+        Hold *h = hold_new(g, num_add_sat(clock_realtime(), span), reason, give_back, c ? c->uid : 0);
         char span_text[64];
 
         if (!h)
@@ -284,7 +284,7 @@ int control_hold(Guard *g, Target *t, usec_t span, const char *reason, bool give
 void control_operator_hold(Guard *g, Target *t, usec_t until) {
         usec_t now = guard_now(g);
 
-        t->operator_until = num_add_sat(guard_realtime(), until > now ? until - now : 0);
+        t->operator_until = num_add_sat(clock_realtime(), until > now ? until - now : 0);
         g->holds_changed = true;
 }
 
@@ -309,7 +309,7 @@ void control_adopt_hold(Guard *g, Target *t) {
 
         if (t->hold || !kept_holds_take(&g->kept_holds, t->id, t->node->path, known ? key : NULL, &h))
                 return;
-        if (h.until > guard_realtime())
+        if (h.until > clock_realtime())
                 t->hold = hold_new(g, h.until, h.reason, h.give_back, h.uid);
         if (t->hold && h.cgroup_id != t->id)
                 announce(g, ANNOUNCE_HOLD, t, NULL, NULL, "%s: made again, and held as before",
@@ -389,7 +389,7 @@ void control_beat(Guard *g, usec_t now) {
                         enforce_queue(g, t);
                         g->holds_changed = true;
                 }
-        g->holds_changed |= kept_holds_expire(&g->kept_holds, guard_realtime());
+        g->holds_changed |= kept_holds_expire(&g->kept_holds, clock_realtime());
         (void)control_save_holds(g);
 }
 

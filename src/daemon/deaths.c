@@ -87,7 +87,7 @@ void deaths_execed(Guard *g, uint64_t id, pid_t pid, uint64_t n, const char *com
         if (!m || m->pid != pid)
                 return;
         g->listening->n_execs = num_add_sat(g->listening->n_execs, n);
-        execs_seen(&m->execs, n, comm, t && t->m.born, guard_clock());
+        execs_seen(&m->execs, n, comm, t && t->m.born, clock_monotonic());
 }
 
 static void tell_execs(Guard *g, MainProcess *m, bool ended) {
@@ -95,7 +95,7 @@ static void tell_execs(Guard *g, MainProcess *m, bool ended) {
         EventSubject who;
         ExecsTold told;
 
-        if (!subject_of(g, m, &who) || !execs_take(&m->execs, ended, guard_clock(), &told))
+        if (!subject_of(g, m, &who) || !execs_take(&m->execs, ended, clock_monotonic(), &told))
                 return;
         buf_printf(&text, "%s: its main process %ld ", who.container ? who.container : "?", (long)m->pid);
         execs_format(&told, &text);
@@ -176,7 +176,7 @@ static void watch(Guard *g, Target *t) {
 
 void deaths_beat(Guard *g, usec_t now) {
         Listening *l = g->listening;
-        uint64_t realtime = guard_realtime();
+        uint64_t realtime = clock_realtime();
         unsigned n = 0;
         MainProcess *m;
         Target *t;
@@ -227,11 +227,11 @@ void deaths_gone(Guard *g, Target *t) {
                 deaths_exited(g, m->id, m->pid, m->code, m->known);
                 return;
         }
-        m->until = guard_clock() + WAIT_USEC;
+        m->until = clock_monotonic() + WAIT_USEC;
         m->tenant = strdup(t->tenant ? t->tenant->name : POLICY_UNASSIGNED);
         m->container = strdup(target_name(t));
         m->cgroup = strdup(t->node->path);
-        m->ending = ending_of(t, guard_clock());
+        m->ending = ending_of(t, clock_monotonic());
         m->ending.unread = !t->m.read_out;
 }
 
@@ -260,8 +260,8 @@ void deaths_exited(Guard *g, uint64_t id, pid_t pid, uint32_t code, bool known) 
         else {
                 t->heard.main_pid = 0;
                 measure_ask(g, t); /* its memory.events, while that is there */
-                e = ending_of(t, guard_clock());
-                e.unread = !within(t->m.last.at, guard_clock(), USEC_PER_SEC);
+                e = ending_of(t, clock_monotonic());
+                e.unread = !within(t->m.last.at, clock_monotonic(), USEC_PER_SEC);
         }
         tell_execs(g, m, true);
         e.known = known;

@@ -375,7 +375,7 @@ static bool still_as_planned(const Target *t) {
 
 /* An engine that is still starting its container may write between our reading and PID 1's rewriting. */
 static int restore_requested(Target *t, const LimitSet *after, ReconPlan *plan) {
-        if (!t->info || guard_realtime() - t->since_realtime > ENGINE_STARTS)
+        if (!t->info || clock_realtime() - t->since_realtime > ENGINE_STARTS)
                 return 0;
         return recon_restore_requested(&t->recon, &t->info->requested, &t->pushed, &t->before_push, after,
                                        plan);

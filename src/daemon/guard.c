@@ -198,17 +198,6 @@ static int on_work(sd_event_source *s, void *user) {
         return 0;
 }
 
-static usec_t clock_now(clockid_t clock) {
-        struct timespec ts;
-
-        (void)clock_gettime(clock, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
-usec_t guard_clock(void) { return clock_now(CLOCK_MONOTONIC); }
-
-usec_t guard_cpu_clock(void) { return clock_now(CLOCK_THREAD_CPUTIME_ID); }
-
 static void settle(Guard *g, usec_t now) {
         size_t pending = names_n_pending(g->names);
 
@@ -279,7 +268,7 @@ static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *u
 
         (void)s;
         (void)si;
-        (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)guard_clock());
+        (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_monotonic());
         loader_reload(g, hup_done, NULL, NULL);
         return 0;
 }
@@ -337,8 +326,8 @@ static int add_sources(Guard *g) {
         if (r >= 0)
                 r = sd_event_source_set_priority(g->work, SD_EVENT_PRIORITY_IDLE);
         if (r >= 0)
-                r = sd_event_add_time(g->event, &g->beat, CLOCK_MONOTONIC, guard_clock() + GUARD_BEAT_USEC,
-                                      20000, on_beat, g);
+                r = sd_event_add_time(g->event, &g->beat, CLOCK_MONOTONIC,
+                                      clock_monotonic() + GUARD_BEAT_USEC, 20000, on_beat, g);
         if (r >= 0)
                 r = sd_event_source_set_prepare(g->beat, on_prepare);
         if (r >= 0)
@@ -397,7 +386,7 @@ int guard_new(const GuardConfig *config, Guard **ret) {
         g->wake_at = USEC_INFINITY;
         g->lock = -1;
         g->saver = CHILD_INIT;
-        g->started_realtime = guard_realtime();
+        g->started_realtime = clock_realtime();
         g->events = calloc(EVENTS_MAX, sizeof(*g->events));
         if (!g->events)
                 return -ENOMEM;
@@ -445,9 +434,9 @@ int guard_new(const GuardConfig *config, Guard **ret) {
         r = loader_boot(g);
         if (r < 0)
                 return r;
-        g->settle_until = guard_clock() + GUARD_SETTLE_USEC;
-        g->shares_from = guard_clock() + GUARD_SHARES_USEC;
-        g->next_rescan = guard_clock() + GUARD_RESCAN_USEC;
+        g->settle_until = clock_monotonic() + GUARD_SETTLE_USEC;
+        g->shares_from = clock_monotonic() + GUARD_SHARES_USEC;
+        g->next_rescan = clock_monotonic() + GUARD_RESCAN_USEC;
         r = tree_rescan(g->tree);
         if (r < 0)
                 return r;

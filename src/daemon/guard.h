@@ -28,6 +28,7 @@
 #include "cgfile.h"
 #include "cgpath.h"
 #include "child.h"
+#include "clock.h"
 #include "holds.h"
 #include "hostfacts.h"
 #include "journal.h"
@@ -301,6 +302,7 @@ struct Guard {
         char status_line[256];
 };
 
+/* When this turn of the loop began; clock_monotonic() is really now. */
 static inline usec_t guard_now(const Guard *g) {
         uint64_t n = 0;
 
@@ -308,9 +310,6 @@ static inline usec_t guard_now(const Guard *g) {
         return n;
 }
 static inline const Policy *guard_policy(const Guard *g) { return g->loaded->policy; }
-uint64_t guard_realtime(void);
-usec_t guard_cpu_clock(void); /* what the loop's own thread has used: a cost, however busy the host is */
-usec_t guard_clock(void); /* monotonic, really now; guard_now() is when this turn of the loop began */
 CeilingEnv guard_env(Guard *g);
 
 /* guard.c */

@@ -184,7 +184,7 @@ void incidents_verdict(Guard *g, const Verdict *v, int result) {
         unsigned worst = v->n_victims > 0 ? v->victims[0].share : 0;
         Announce what = announce_of(&v->act, &v->thrash);
         IncidentVictim victims[VERDICT_VICTIMS_MAX];
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         bool opened = false;
         char in_short[300];
         Incident *i = NULL;
@@ -196,7 +196,7 @@ void incidents_verdict(Guard *g, const Verdict *v, int result) {
         if (t) {
                 c = culprit_of(t);
                 i = incidents_take(&j->incidents, &c, incident_opens(&v->act), announce_next_id(g), now,
-                                   guard_realtime(), &opened);
+                                   clock_realtime(), &opened);
         }
         judged = render_judged(g, v, result, i);
         telling_sentence(judged, &text);
@@ -236,7 +236,7 @@ void incidents_verdict(Guard *g, const Verdict *v, int result) {
                              .n_victims = victims_of(g, v, victims),
                              .text = buf_str(&text),
                      },
-                     now, guard_realtime());
+                     now, clock_realtime());
         if (opened)
                 bus_signal_incident(g, i, true);
 }
@@ -250,13 +250,13 @@ void incidents_operator(Guard *g, Target *t, ActKind kind, const Caller *c, cons
         };
         Culprit culprit = culprit_of(t);
         Leases *leases = g->judging->leases;
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         const Lease *l;
         Incident *i;
         uint64_t event;
         bool opened;
 
-        i = incidents_take(&g->judging->incidents, &culprit, false, 0, now, guard_realtime(), &opened);
+        i = incidents_take(&g->judging->incidents, &culprit, false, 0, now, clock_realtime(), &opened);
         event = announce_judged(g, announce_of(&act, &(Thrash){}), t, i ? i->id : 0, NULL, c, text);
         for (size_t k = 0; leases && (l = leases_next(leases, &k));) {
                 Lease marked = *l;
@@ -268,7 +268,7 @@ void incidents_operator(Guard *g, Target *t, ActKind kind, const Caller *c, cons
         }
         if (i)
                 incident_add(i, &(IncidentAct){ .act = &act, .done = true, .event = event, .text = text },
-                             now, guard_realtime());
+                             now, clock_realtime());
 }
 
 /* ---- the end ---- */
@@ -291,7 +291,7 @@ void incidents_beat(Guard *g, usec_t now) {
         for (size_t k = 0; k < all->n; k++) {
                 Incident *i = all->list[k];
 
-                if (incident_step(i, stands(map_get_u64(&g->targets, i->cgroup_id)), now, guard_realtime()))
+                if (incident_step(i, stands(map_get_u64(&g->targets, i->cgroup_id)), now, clock_realtime()))
                         bus_signal_incident(g, i, false);
         }
 }

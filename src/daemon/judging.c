@@ -38,7 +38,7 @@
 
 Judged *judging_of(Guard *g, Target *t) {
         if (!t->judged && g->judging && (t->judged = calloc(1, sizeof(*t->judged))))
-                t->judged->used_at = guard_clock(); /* or it would be forgotten before it was used */
+                t->judged->used_at = clock_monotonic(); /* or it would be forgotten before it was used */
         return t->judged;
 }
 
@@ -96,14 +96,14 @@ void judging_changed(Guard *g, Target *t) {
         r = map_get_str(&j->records, key);
         if (!r)
                 return;
-        if (judge_reborn(&r->memory, guard_clock()) && (judged = judging_of(g, t)))
+        if (judge_reborn(&r->memory, clock_monotonic()) && (judged = judging_of(g, t)))
                 judged->memory = r->memory;
         record_drop(j, r);
 }
 
 void judging_gone(Guard *g, Target *t, bool alive) {
         Judging *j = g->judging;
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         PartyMemory none = {};
 
         if (!j)
@@ -123,7 +123,7 @@ void judging_gone(Guard *g, Target *t, bool alive) {
 static TenantBudget budget_of(void *user, const Party *p) {
         Guard *g = user;
 
-        return budgets_get(&g->judging->budgets, p, guard_clock());
+        return budgets_get(&g->judging->budgets, p, clock_monotonic());
 }
 
 /* ---- the scene ---- */
@@ -257,7 +257,7 @@ static uint32_t index_of_group(Guard *g, const TreeNode *node) {
 }
 
 static usec_t born(const Guard *g, const Target *t) {
-        uint64_t now = guard_realtime(), age = now > t->since_realtime ? now - t->since_realtime : 0;
+        uint64_t now = clock_realtime(), age = now > t->since_realtime ? now - t->since_realtime : 0;
         usec_t clock = g->judging->scene.now;
 
         /* One that was there when the guard started may be as old as can be. */
@@ -558,7 +558,7 @@ static int kill_it(Guard *g, Target *t) {
 /* Paid for before it is done. */
 static int end_it(Guard *g, Target *t, const Party *p, int (*how)(Guard *g, Target *t)) {
         Judging *j = g->judging;
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         int charged = budgets_charge(&j->budgets, j->judge, &j->scene.rules, p, now), r;
 
         if (charged < 0)
@@ -618,7 +618,7 @@ void judging_acted(Guard *g, Target *t, const Act *a, int result) {
         for (Resource r = 0; r < _RESOURCE_MAX; r++)
                 if (t->judged->memory.ladders[r].rung == RUNG_FREEZE) {
                         copy.resource = r;
-                        judge_acted(g->judging->judge, ops_of(g, &ops), p, &copy, result, guard_clock());
+                        judge_acted(g->judging->judge, ops_of(g, &ops), p, &copy, result, clock_monotonic());
                 }
 }
 
@@ -633,7 +633,7 @@ static bool step_due(Judging *j, usec_t now) {
 void judging_step(Guard *g) {
         static Verdict verdicts[VERDICTS_MAX];
         Judging *j = g->judging;
-        usec_t seen = guard_clock(), cpu = guard_cpu_clock();
+        usec_t seen = clock_monotonic(), cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
         JudgeOps ops;
         unsigned n;
 
@@ -641,9 +641,9 @@ void judging_step(Guard *g) {
                 return;
         j->stepping = true;
         measure_host(g, HOST_AGE_USEC);
-        feed_rest(g, guard_clock());
+        feed_rest(g, clock_monotonic());
         bystander_refresh(g, HOST_AGE_USEC);
-        make_scene(g, guard_clock());
+        make_scene(g, clock_monotonic());
         n = judge_step(j->judge, ops_of(g, &ops), &j->scene, verdicts);
         for (unsigned i = 0; i < n; i++) {
                 Verdict *v = &verdicts[i];
@@ -652,9 +652,9 @@ void judging_step(Guard *g) {
 
                 if (t && writes(&v->act)) {
                         r = carry_out(g, t, v);
-                        judge_acted(j->judge, &ops, &j->parties[v->culprit], &v->act, r, guard_clock());
+                        judge_acted(j->judge, &ops, &j->parties[v->culprit], &v->act, r, clock_monotonic());
                         if (r == 0 && v->act.kind == ACT_THROTTLE)
-                                loghist_add(&j->reaction, guard_clock() - seen);
+                                loghist_add(&j->reaction, clock_monotonic() - seen);
                 }
                 if (v->act.would)
                         j->n_would[v->act.kind]++;
@@ -665,8 +665,8 @@ void judging_step(Guard *g) {
         /* Nobody stalls for a task, so no trigger tells of it. */
         if (j->host_memory.harm[RESOURCE_PIDS].class == HARM_EXTERNAL && j->host_memory.tasks_per_sec > 0)
                 triggers_search(g);
-        j->step_at = guard_clock();
-        allowance_spend(&j->steps, guard_cpu_clock() - cpu);
+        j->step_at = clock_monotonic();
+        allowance_spend(&j->steps, clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu);
         j->stepping = false;
 }
 
@@ -704,7 +704,7 @@ void judging_beat(Guard *g, usec_t now) {
 static void open_budgets(Guard *g) {
         Judging *j = g->judging;
         KillsStats stats;
-        int r = budgets_open(&j->budgets, g->config.run_dir, g->host.boot_id, j->judge, guard_clock(),
+        int r = budgets_open(&j->budgets, g->config.run_dir, g->host.boot_id, j->judge, clock_monotonic(),
                              &stats);
 
         if (r < 0)

@@ -138,9 +138,9 @@ static void unit_done(void *user, uint64_t cookie, int result, const UnitInfo *u
 }
 
 static void run_until(Lapse *l, const bool *flag, bool value) {
-        usec_t end = guard_clock() + BUS_PATIENCE;
+        usec_t end = clock_monotonic() + BUS_PATIENCE;
 
-        while (*flag != value && guard_clock() < end)
+        while (*flag != value && clock_monotonic() < end)
                 if (sd_event_run(l->event, 100 * USEC_PER_MSEC) < 0)
                         return;
 }

@@ -124,8 +124,8 @@ static int write_file(Guard *g, Target *t, LimitFile file, dev_t dev, const Limi
                         return -E2BIG;
                 (void)snprintf(w.file, sizeof(w.file), "%s", limit_file_name(file));
                 memcpy(w.text, buf_str(text), text->len + 1);
-                r = writer_submit(g->writer, t->node->fd, t->id, &w, 1, true, guard_clock() + HIGH_DEADLINE,
-                                  high_written, g, t->id);
+                r = writer_submit(g->writer, t->node->fd, t->id, &w, 1, true,
+                                  clock_monotonic() + HIGH_DEADLINE, high_written, g, t->id);
                 t->n_high_writes += r >= 0;
                 return r;
         }
@@ -223,7 +223,7 @@ static void fill(const Guard *g, const Target *t, Lease *l, const LimitEntry *e,
                 .knob = e->knob,
                 .value = e->value,
                 .beneath = old ? old->beneath : held(now, e->knob),
-                .until = guard_clock() + LEASE_SPAN_USEC,
+                .until = clock_monotonic() + LEASE_SPAN_USEC,
                 .end = end,
                 .resource = (uint8_t)r,
                 .by_operator = by_operator,
@@ -385,8 +385,8 @@ int leasing_freeze(Guard *g, Target *t, usec_t span, bool by_operator, const cha
         l = (Lease){
                 .cgroup_id = t->id,
                 .kind = LEASE_FREEZE,
-                .until = guard_clock() + span,
-                .end = guard_clock() + span,
+                .until = clock_monotonic() + span,
+                .end = clock_monotonic() + span,
                 .by_operator = by_operator,
         };
         if (strlen(t->node->path) > LEASE_PATH_MAX)
@@ -512,14 +512,14 @@ static int signal_of(const Target *t) {
 int leasing_stop(Guard *g, Target *t) {
         if (t->leaving || !t->reconciled || g->paused)
                 return -EPERM;
-        t->heard.acted_at = guard_clock();
+        t->heard.acted_at = clock_monotonic();
         return act_stop(t->node->fd, t->id, t->info ? t->info->main_pid : 0, signal_of(t));
 }
 
 int leasing_kill(Guard *g, Target *t) {
         if (t->leaving || !t->reconciled || g->paused)
                 return -EPERM;
-        t->heard.acted_at = guard_clock();
+        t->heard.acted_at = clock_monotonic();
         return act_kill(t->node->fd, t->id);
 }
 
@@ -574,7 +574,7 @@ void leasing_adopt(Guard *g, Target *t) {
         LimitEntry values[_RESOURCE_MAX][LEVERS_LIMIT][LADDER_VALUES_MAX];
         unsigned n[_RESOURCE_MAX][LEVERS_LIMIT] = {};
         Judging *j = g->judging;
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         Judged *judged = NULL;
         const Lease *l;
 

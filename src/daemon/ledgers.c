@@ -168,7 +168,7 @@ static void remember(Guard *g, const Target *t, BookEnd how) {
         *e = (Ended){
                 .cgroup_id = t->id,
                 .since_realtime = t->m.book.since_realtime,
-                .ended_realtime = guard_realtime(),
+                .ended_realtime = clock_realtime(),
                 .name = copy(target_name(t)),
                 .id = copy(t->cg.id),
                 .tenant = copy(tenant_of(t)),
@@ -211,7 +211,7 @@ void ledgers_fold(Guard *g, Target *t, BookEnd how, bool moves) {
         if (!moves) {
                 if (m->born && m->last.at == 0)
                         m->book.v[BOOK_STARTS] = 1; /* too short a life for one look */
-                book_end(&m->book, m->last.at > 0 ? &m->last : NULL, guard_clock(), how);
+                book_end(&m->book, m->last.at > 0 ? &m->last : NULL, clock_monotonic(), how);
                 remember(g, t, how);
         }
         fold(g, m->was_tenant ? m->was_tenant : tenant_of(t), t->id, &m->book, counts_below(t), &m->slot);
@@ -221,10 +221,10 @@ void ledgers_fold(Guard *g, Target *t, BookEnd how, bool moves) {
 
 void ledgers_fold_missed(Guard *g, const char *tenant, bool below) {
         uint32_t slot = BOOKFILE_NO_SLOT;
-        Book b = { .since_realtime = guard_realtime() };
+        Book b = { .since_realtime = clock_realtime() };
 
         b.v[BOOK_STARTS] = 1;
-        book_end(&b, NULL, guard_clock(), BOOK_END_UNREAD);
+        book_end(&b, NULL, clock_monotonic(), BOOK_END_UNREAD);
         fold(g, tenant, UINT64_MAX - g->measure->stats.n_missed++, &b, below, &slot);
 }
 
@@ -285,7 +285,7 @@ void ledgers_fold_orphans(Guard *g) {
                 if (r->kind == BOOKFILE_SLICE)
                         fold_slice(g, r->tenant, r->id, &r->cg.book, &s->slot);
                 else {
-                        book_end(&r->cg.book, r->cg.last.at > 0 ? &r->cg.last : NULL, guard_clock(),
+                        book_end(&r->cg.book, r->cg.last.at > 0 ? &r->cg.last : NULL, clock_monotonic(),
                                  BOOK_END_UNREAD);
                         fold(g, r->tenant, r->id, &r->cg.book, r->below, &s->slot);
                 }

@@ -128,7 +128,7 @@ int links_ask(Guard *g, const Target *t, void (*done)(Guard *g, void *user, json
         *a = (LinksAsk){
                 .seq = ++l->last_seq,
                 .id = t->id,
-                .until = guard_clock() + PATIENCE_USEC,
+                .until = clock_monotonic() + PATIENCE_USEC,
                 .done = done,
                 .user = user,
         };

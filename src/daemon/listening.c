@@ -41,12 +41,12 @@ static void on_status(void *user, const NlStatus *s) {
         int events = (int)(s->events_error & 4095), records = (int)(s->tasks_error & 4095);
 
         /* Records have no error of their own where there are no events: without lineage they are nobody's. */
-        if (refusal_look(&l->events_refusal, events, s->hears & NL_HEARS_EVENTS, guard_clock()))
+        if (refusal_look(&l->events_refusal, events, s->hears & NL_HEARS_EVENTS, clock_monotonic()))
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the kernel gives no process events (%s): %s; everything else works",
                          refusal_of_events(events), without_events());
         if (refusal_look(&l->records_refusal, events ? 0 : records, s->hears & NL_HEARS_RECORDS,
-                         guard_clock()))
+                         clock_monotonic()))
                 announce(g, ANNOUNCE_DEGRADED, NULL, NULL, NULL,
                          "the kernel gives no records of tasks that ended (taskstats: %s): what containers "
                          "without a slice of "
@@ -54,7 +54,7 @@ static void on_status(void *user, const NlStatus *s) {
                          "else works",
                          refusal_of_records(records));
         if ((s->events_error || s->tasks_error) && l->refused_at == 0)
-                l->refused_at = guard_clock();
+                l->refused_at = clock_monotonic();
         else if (!s->events_error && !s->tasks_error)
                 l->refused_at = 0;
         l->status = *s;
@@ -64,7 +64,7 @@ static void on_status(void *user, const NlStatus *s) {
 static void on_batch(void *user, bool tasks, const NlBatch *b) {
         Guard *g = user;
         Listening *l = g->listening;
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
 
         if (b->span_usec > 0)
                 l->span = b->span_usec;
@@ -101,7 +101,7 @@ static void on_counts(void *user, const char *path, const uint64_t n[_TALLY_COUN
         forks = num_add_sat(n[TALLY_FORKS], n[TALLY_THREADS]);
         t->heard.n_forks = num_add_sat(t->heard.n_forks, forks);
         t->heard.forks_per_sec = num_muldiv(forks, USEC_PER_SEC, g->listening->span);
-        t->heard.forks_at = guard_clock();
+        t->heard.forks_at = clock_monotonic();
 }
 
 static void on_tasks(void *user, const char *path, const uint64_t n[_TALLY_TASK_MAX]) {
@@ -136,7 +136,7 @@ static void on_link(void *user, const char *why) {
         }
         l->away_why = why;
         if (l->away_since == 0)
-                l->away_since = guard_clock();
+                l->away_since = clock_monotonic();
 }
 
 /* A service that is started anew is no news. */
@@ -167,7 +167,7 @@ void listening_dispatch(Guard *g) {
         Listening *l = g->listening;
         usec_t at;
 
-        nlclient_dispatch(l->client, guard_clock());
+        nlclient_dispatch(l->client, clock_monotonic());
         /* It is there again, and says what it should; or nobody asks, and so nobody knows. */
         if (l->have_status && nlclient_connected(l->client)) {
                 l->link_told = false;
@@ -176,7 +176,7 @@ void listening_dispatch(Guard *g) {
                 l->away_since = 0;
         else if (l->away_since == 0) {
                 /* systemd takes connections for a service that does not start, and never ends them. */
-                l->away_since = guard_clock();
+                l->away_since = clock_monotonic();
                 l->away_why = "it does not answer";
         }
         at = nlclient_next_time(l->client);
@@ -266,7 +266,7 @@ static void want(Guard *g, usec_t now) {
 
 bool listening_forks(const Guard *g, const Target *t, uint64_t *ret) {
         const Listening *l = g->listening;
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
 
         if (!(nlclient_wants(l->client) & NL_WANT_FORKS) || !l->have_status || l->status.events_error)
                 return false;
@@ -293,7 +293,7 @@ int listening_new(Guard *g) {
         if (!l)
                 return -ENOMEM;
         g->listening = l;
-        l->tasks_until = guard_clock() + TASKS_LINGER;
+        l->tasks_until = clock_monotonic() + TASKS_LINGER;
         r = nlclient_new(g->config.netlink_socket, &ops, g, &l->client);
         if (r >= 0)
                 r = sd_event_add_io(g->event, &l->source, nlclient_get_fd(l->client), EPOLLIN, on_io, g);

@@ -488,7 +488,7 @@ static void take(Guard *g, LoadedPolicy *l) {
         g->loaded = l;
         g->policy_ok = true;
         g->last_good = false;
-        g->policy_loaded_realtime = guard_realtime();
+        g->policy_loaded_realtime = clock_realtime();
         free(g->policy_report);
         g->policy_report = warnings_of(g, l->report);
         if (g->tree)
@@ -609,7 +609,7 @@ int loader_boot(Guard *g) {
         if (r >= 0 && !good->refused && good->files.n > 0) {
                 g->loaded = steal_ptr(good);
                 g->last_good = true;
-                g->policy_loaded_realtime = guard_realtime();
+                g->policy_loaded_realtime = clock_realtime();
                 refuse(g, l->report, "the last one that loaded serves");
                 return 0;
         }

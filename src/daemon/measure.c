@@ -228,7 +228,7 @@ static void account(Guard *g, Target *t, const Sample *before, uint32_t files) {
         if (m->tier.level == TIER_COLD)
                 meter_cool(g->measure->meter, &m->meter);
         if (m->history != NO_HISTORY)
-                (void)history_append(g->measure->history, m->history, &m->last, SAMPLE_ALL, guard_realtime());
+                (void)history_append(g->measure->history, m->history, &m->last, SAMPLE_ALL, clock_realtime());
         ledgers_save(g, t);
 }
 
@@ -245,7 +245,7 @@ static void look_last(Guard *g, Target *t) {
 
         if (m->read_out)
                 return;
-        if (look_at(g, m, CLOSE_FILES, guard_clock()) == CG_GONE) {
+        if (look_at(g, m, CLOSE_FILES, clock_monotonic()) == CG_GONE) {
                 account_gone(g, t, &before, CLOSE_FILES);
                 return;
         }
@@ -267,7 +267,7 @@ static uint32_t without_early_io(const Measured *m, uint32_t files, usec_t now) 
 static void look(Guard *g, Target *t, uint32_t files) {
         Measured *m = &t->m;
         Sample before = m->last;
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         uint32_t more = 0;
         int r;
 
@@ -361,7 +361,7 @@ static void next_round(Guard *g) {
 static int on_measure(sd_event_source *s, void *user) {
         Guard *g = user;
         Measure *m = g->measure;
-        usec_t now = guard_clock(), cpu = guard_cpu_clock();
+        usec_t now = clock_monotonic(), cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
         size_t looks = 0;
         Target *t;
 
@@ -391,7 +391,7 @@ static int on_measure(sd_event_source *s, void *user) {
         }
         (void)sd_event_source_set_enabled(s, m->round < ROUND_DONE ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
         if (m->swept)
-                allowance_spend(&m->sweeps, guard_cpu_clock() - cpu);
+                allowance_spend(&m->sweeps, clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu);
         if (m->round == ROUND_DONE) {
                 m->swept = false;
                 judging_step(g);
@@ -428,11 +428,11 @@ static void look_at_host(Guard *g, usec_t now) {
                 return;
         rates_feed(&m->host_rates, &m->host, SAMPLE_FILES_ALL);
         if (m->host_history != NO_HISTORY)
-                (void)history_append(m->history, m->host_history, &m->host, SAMPLE_ALL, guard_realtime());
+                (void)history_append(m->history, m->host_history, &m->host, SAMPLE_ALL, clock_realtime());
 }
 
 void measure_host(Guard *g, usec_t age) {
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
 
         if (now - g->measure->host.at >= age)
                 look_at_host(g, now);
@@ -475,13 +475,13 @@ void measure_beat(Guard *g, usec_t now, usec_t late) {
 void measure_wake(Guard *g, Target *t, TierWhy why) {
         if (!t->m.attached)
                 return;
-        tier_wake(&t->m.tier, guard_clock(), why);
+        tier_wake(&t->m.tier, clock_monotonic(), why);
         measure_due_now(g);
 }
 
 void measure_sweep(Guard *g) {
         Measure *measure = g->measure;
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         size_t i = 0, probes = 0;
         Target *t;
 
@@ -505,7 +505,7 @@ void measure_sweep(Guard *g) {
 
 void measure_search(Guard *g) {
         Measure *m = g->measure;
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         size_t i = 0;
         Parent *p;
         Target *t;
@@ -557,7 +557,7 @@ void measure_attach(Guard *g, Target *t) {
         if (t->container && (m->parent = parent_get(g, t->node->parent)))
                 m->parent->n_children++;
         (void)ledgers_adopt(g, t);
-        tier_init(&m->tier, guard_clock());
+        tier_init(&m->tier, clock_monotonic());
         describe(t, &who);
         if (history_add(g->measure->history, &who, &m->history) < 0)
                 m->history = NO_HISTORY;
@@ -612,7 +612,7 @@ bool measure_detach(Guard *g, Target *t, bool alive) {
                 ledgers_fold_slice(g, t);
         oom = m->book.v[BOOK_ENDS_OOM] > 0;
         if (m->history != NO_HISTORY)
-                history_remove(g->measure->history, m->history, guard_clock(), guard_realtime());
+                history_remove(g->measure->history, m->history, clock_monotonic(), clock_realtime());
         measure_close(g, t);
         return oom;
 }
@@ -624,7 +624,7 @@ void measure_move(Guard *g, Target *t) {
                 ledgers_fold(g, t, BOOK_END_READ, true);
         else
                 ledgers_fold_slice(g, t);
-        t->m.book = (Book){ .since_realtime = guard_realtime() };
+        t->m.book = (Book){ .since_realtime = clock_realtime() };
         t->heard.moved = true;
 }
 
@@ -643,7 +643,7 @@ void measure_touched(Guard *g, Target *t) {
 
         if (!m->attached)
                 return;
-        r = look_at(g, m, SAMPLE_FILE_BIT(SAMPLE_FILE_CGROUP_EVENTS), guard_clock());
+        r = look_at(g, m, SAMPLE_FILE_BIT(SAMPLE_FILE_CGROUP_EVENTS), clock_monotonic());
         m->last.at = at; /* nothing of it is accounted */
         if (r == CG_GONE)
                 return;
@@ -664,13 +664,13 @@ void measure_hit(Guard *g, Target *t) {
         usec_t cpu;
         uint64_t kills;
 
-        if (!t->container || !t->m.attached || !allowance_has(hits, guard_clock(), HITS_PART, HITS_BURST))
+        if (!t->container || !t->m.attached || !allowance_has(hits, clock_monotonic(), HITS_PART, HITS_BURST))
                 return;
-        cpu = guard_cpu_clock();
+        cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
         if (cg_read_oom_kills(t->node->fd, &kills) == 0 &&
             kills > (sample_has(last, SAMPLE_EVENTS_OOM_KILL) ? last->v[SAMPLE_EVENTS_OOM_KILL] : 0))
                 look(g, t, tier_files_all());
-        allowance_spend(hits, guard_cpu_clock() - cpu);
+        allowance_spend(hits, clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu);
 }
 
 void measure_ask(Guard *g, Target *t) {

@@ -119,7 +119,7 @@ int processes_ask(Guard *g, const Target *t, NlBy by, usec_t span,
         *a = (ProcessesAsk){
                 .seq = ++l->last_seq,
                 .ask = { .seq = l->last_seq, .span_usec = span, .by = by },
-                .until = guard_clock() + span + PATIENCE_USEC,
+                .until = clock_monotonic() + span + PATIENCE_USEC,
                 .done = done,
                 .user = user,
         };

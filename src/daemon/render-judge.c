@@ -255,7 +255,7 @@ static json_t *render_lease(const Guard *g, const Lease *l, const Target *t) {
         bool limit = l->kind == LEASE_LIMIT;
         const Event *e = event_find(g, l->event);
         json_t *o = json_object();
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
 
         json_set_text(o, "cgroup", l->path);
         json_set_text(o, "container", t ? target_name(t) : NULL);
@@ -277,7 +277,7 @@ static json_t *render_lease(const Guard *g, const Lease *l, const Target *t) {
         else
                 json_set_null(o, "since");
         if (l->end != USEC_INFINITY)
-                json_set_int(o, "until", num_add_sat(guard_realtime(), l->end > now ? l->end - now : 0));
+                json_set_int(o, "until", num_add_sat(clock_realtime(), l->end > now ? l->end - now : 0));
         else
                 json_set_null(o, "until");
         if (l->event)
@@ -704,7 +704,7 @@ json_t *render_why(Guard *g, const char *what, const char *for_tenant, const cha
                 redact_subject(subject, q.tenant);
         *ret_error = NULL;
         o = json_object();
-        json_set_int(o, "time", guard_realtime());
+        json_set_int(o, "time", clock_realtime());
         json_set_text(o, "what", what);
         (void)json_object_set_new(o, "subject", subject);
         (void)json_object_set_new(o, "now", q.now);
@@ -789,7 +789,7 @@ json_t *render_judge_status(Guard *g) {
         const Judging *j = g->judging;
         unsigned rungs[_RUNG_MAX] = {};
         json_t *o = json_object(), *x = json_object();
-        usec_t now = guard_clock();
+        usec_t now = clock_monotonic();
         size_t open = 0, i = 0;
         Target *t;
 

@@ -126,7 +126,7 @@ json_t *render_measured(Guard *g, Target *t, bool whole) {
         if (!m->attached || m->last.at == 0)
                 return o;
         /* The clocks may have been set since: what matters is how long ago. */
-        json_set_int(o, "time", guard_realtime() - (guard_clock() - m->last.at));
+        json_set_int(o, "time", clock_realtime() - (clock_monotonic() - m->last.at));
         json_set_text(o, "tier", tier_to_string(m->tier.level));
         json_set_text(o, "tier_why", tier_why_to_string(m->tier.why));
         if (sample_working_set(&m->last, &working))
@@ -152,7 +152,7 @@ json_t *render_host_measured(Guard *g) {
 
         if (m->host.at == 0)
                 return o;
-        json_set_int(o, "time", guard_realtime() - (guard_clock() - m->host.at));
+        json_set_int(o, "time", clock_realtime() - (clock_monotonic() - m->host.at));
         (void)json_object_set_new(o, "sample", render_sample(&m->host));
         (void)json_object_set_new(o, "rates", render_rates_of(&m->host_rates));
         return o;
@@ -270,7 +270,7 @@ static void container_books(Guard *g, Buf *out) {
 }
 
 void render_books(Guard *g, const char *by, Buf *out) {
-        buf_printf(out, "{\"time\":%llu", (unsigned long long)guard_realtime());
+        buf_printf(out, "{\"time\":%llu", (unsigned long long)clock_realtime());
         if (!STR_EQ(by, "container")) {
                 buf_puts(out, ",\"tenants\":[");
                 tenant_books(g, out);

@@ -54,7 +54,7 @@ static int on_follow(sd_event_source *s, uint64_t due, void *user) {
         else
                 measure_sweep(g);
         if (g->measure->follows > 0 && --g->measure->follows > 0) {
-                (void)sd_event_source_set_time(s, guard_clock() + FOLLOW_USEC);
+                (void)sd_event_source_set_time(s, clock_monotonic() + FOLLOW_USEC);
                 (void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
         } else
                 g->measure->search = false;
@@ -64,7 +64,7 @@ static int on_follow(sd_event_source *s, uint64_t due, void *user) {
 static void follow(Guard *g) {
         Measure *m = g->measure;
         bool idle = m->follows == 0;
-        usec_t when = guard_clock() + FOLLOW_USEC;
+        usec_t when = clock_monotonic() + FOLLOW_USEC;
 
         m->follows = FOLLOWS;
         if (!idle)

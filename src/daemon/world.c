@@ -533,7 +533,7 @@ static Target *target_new(Guard *g, TreeNode *node, bool container) {
         t->container = container;
         t->next = USEC_INFINITY;
         t->names_again = USEC_INFINITY;
-        t->since_realtime = guard_realtime();
+        t->since_realtime = clock_realtime();
         t->cg.uid = (uid_t)-1;
         if (map_put_u64(&g->targets, t->id, t) < 0) {
                 g->targets_missing = true;

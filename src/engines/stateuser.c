@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "clock.h"
 #include "state.h"
 
 #define CACHE_SIZE 64
@@ -29,13 +30,6 @@ typedef struct CacheEntry {
 
 static CacheEntry cache[CACHE_SIZE];
 static CacheEntry uncached; /* below a prefix */
-
-static usec_t clock_now(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 static void user_clear(StateUser *u) {
         free(u->name);
@@ -189,12 +183,12 @@ static CacheEntry *cache_find(uid_t uid, usec_t now) {
 }
 
 bool state_user_cached(const char *root, uid_t uid) {
-        return (root && *root) || cache_find(uid, clock_now());
+        return (root && *root) || cache_find(uid, clock_monotonic());
 }
 
 int state_user_get(const char *root, uid_t uid, const StateUser **ret) {
         bool prefixed = root && *root;
-        usec_t now = clock_now();
+        usec_t now = clock_monotonic();
         CacheEntry *e;
         int r;
 

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fdio.h"
 #include "fifo.h"
 #include "queries.h"
@@ -49,13 +50,6 @@ struct Queries {
         bool ends;
 };
 
-static usec_t monotonic(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 static bool ends(Queries *q) {
         bool yes;
 
@@ -68,7 +62,7 @@ static bool ends(Queries *q) {
 static bool must_stop(void *user) {
         Query *q = user;
 
-        return monotonic() >= q->until || ends(q->of);
+        return clock_monotonic() >= q->until || ends(q->of);
 }
 
 static void *work(void *user) {
@@ -180,7 +174,7 @@ int queries_add(Queries *q, const HistoryQuestion *question, void *cookie) {
         *query = (Query){ .of = q,
                           .question = *question,
                           .cookie = cookie,
-                          .until = monotonic() + QUERY_USEC,
+                          .until = clock_monotonic() + QUERY_USEC,
                           .answer = { .status = 200, .type = "text/plain; charset=utf-8" } };
         (void)pthread_mutex_lock(&q->lock);
         full = q->waiting.n >= QUERIES_WAITING;

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "certificates.h"
+#include "clock.h"
 #include "exporter.h"
 #include "fdio.h"
 #include "guardlink.h"
@@ -111,16 +112,6 @@ void run_log(int priority, const char *format, ...) {
                 (void)fprintf(stderr, "bailiff-exporter: %s\n", text ? text : "out of memory");
 }
 
-static uint64_t read_clock(clockid_t id) {
-        struct timespec ts;
-
-        (void)clock_gettime(id, &ts);
-        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static uint64_t realtime(void) { return read_clock(CLOCK_REALTIME); }
-static usec_t monotonic(void) { return read_clock(CLOCK_MONOTONIC); }
-
 /* ---- answers ---- */
 
 static void keep_text(Buf *to, const Buf *data) {
@@ -137,7 +128,7 @@ static void keep_json(json_t **to, json_t *j) {
 
 static void take_stream(Run *r, const Buf *data) {
         Collect *c = r->pages.collect;
-        int k = collect_stream(c, data->data, data->len, realtime());
+        int k = collect_stream(c, data->data, data->len, clock_realtime());
 
         if (k < 0)
                 run_log(LOG_WARNING, "the guard's history cannot be read: %s",
@@ -187,7 +178,7 @@ static void take_events(Run *r, const json_t *j) {
         }
         if (r->events_told > 0)
                 return;
-        events = ripe(json_member(j, "events"), realtime(), &next);
+        events = ripe(json_member(j, "events"), clock_realtime(), &next);
         if (json_array_size(events) > 0)
                 guardlink_add(r->link, UINT32_C(1) << ASK_INCIDENTS);
         r->events_told = next;
@@ -201,7 +192,7 @@ static void take_incidents(Run *r, const json_t *j) {
         if (r->incidents_under_way)
                 return;
         r->incidents_under_way = true;
-        collect_incidents(r->pages.collect, json_member(j, "incidents"), realtime());
+        collect_incidents(r->pages.collect, json_member(j, "incidents"), clock_realtime());
 }
 
 static void take_policy(Run *r, const json_t *j) {
@@ -210,7 +201,7 @@ static void take_policy(Run *r, const json_t *j) {
                 return;
         r->policy_under_way = true;
         r->policy_loaded = r->policy_asked;
-        collect_policy(r->pages.collect, j, realtime());
+        collect_policy(r->pages.collect, j, clock_realtime());
 }
 
 static void written(void *user, CollectWords what, bool ok) {
@@ -238,14 +229,14 @@ static void written(void *user, CollectWords what, bool ok) {
 static void take_containers(Run *r, const json_t *j) {
         collect_details(r->pages.collect, json_member(j, "containers"));
         r->pages.foreign_cadvisor = pages_find_cadvisor(r->pages.status, json_member(j, "containers"));
-        r->pages.details_at = realtime();
-        r->details_asked = monotonic();
+        r->pages.details_at = clock_realtime();
+        r->details_asked = clock_monotonic();
 }
 
 static void take_json(Run *r, GuardQuestion q, json_t *j, const Buf *data) {
         switch (q) {
         case ASK_USAGE:
-                if (collect_usage(r->pages.collect, j, realtime()) < 0)
+                if (collect_usage(r->pages.collect, j, clock_realtime()) < 0)
                         run_log(LOG_ERR, "out of memory");
                 keep_json(&r->pages.usage, json_incref(j));
                 break;
@@ -295,7 +286,7 @@ static void answered(void *user, GuardQuestion q, const Buf *data, const char *e
                 run_log(LOG_INFO, "the guard answers");
         s->connected = true;
         s->guard_error[0] = '\0';
-        s->guard_seen = realtime();
+        s->guard_seen = clock_realtime();
         if (q == ASK_STREAM) {
                 take_stream(r, data);
                 return;
@@ -340,7 +331,7 @@ static void tell_history(Run *r) {
 
 static void look_at_clock(Run *r, usec_t now) {
         /* A suspended host is no clock that was set. */
-        uint64_t offset = realtime() - read_clock(CLOCK_BOOTTIME),
+        uint64_t offset = clock_realtime() - clock_usec(CLOCK_BOOTTIME),
                  off = offset > r->offset ? offset - r->offset : r->offset - offset;
 
         if (off > JUMP_USEC && r->offset > 0) {
@@ -374,7 +365,7 @@ static void run_push(Run *r) {
         PushStatus before = s->push;
         usec_t again;
 
-        push_run(r->pushing.push, monotonic(), realtime(), &again);
+        push_run(r->pushing.push, clock_monotonic(), clock_realtime(), &again);
         (void)sd_event_source_set_time(r->pushing.timer, again);
         (void)sd_event_source_set_enabled(r->pushing.timer,
                                           again == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
@@ -413,7 +404,7 @@ static void collect_push(Run *r, usec_t now) {
         if (r->pushing.collected > 0 && now - r->pushing.collected + ROUND_USEC / 2 < interval)
                 return;
         r->pushing.collected = now;
-        k = push_collect(r->pushing.push, &r->pages, realtime());
+        k = push_collect(r->pushing.push, &r->pages, clock_realtime());
         if (k < 0)
                 run_log(LOG_ERR, "this round is not pushed: %s", strerror(-k));
         run_push(r);
@@ -446,7 +437,7 @@ static int start_push(Run *r, const char *dir) {
         }
         k = sd_event_add_io(r->event, &r->pushing.io, push_fd(r->pushing.push), EPOLLIN, on_push_io, r);
         if (k >= 0)
-                k = sd_event_add_time(r->event, &r->pushing.timer, CLOCK_MONOTONIC, monotonic(),
+                k = sd_event_add_time(r->event, &r->pushing.timer, CLOCK_MONOTONIC, clock_monotonic(),
                                       10 * USEC_PER_MSEC, on_push_timer, r);
         return k;
 }
@@ -487,13 +478,13 @@ static void done_upkeep(HistoryJob *job) {
         }
         if (!u->more)
                 return;
-        (void)sd_event_source_set_time(r->upkeep_timer, monotonic() + UPKEEP_REST);
+        (void)sd_event_source_set_time(r->upkeep_timer, clock_monotonic() + UPKEEP_REST);
         (void)sd_event_source_set_enabled(r->upkeep_timer, SD_EVENT_ONESHOT);
 }
 
 /* Behind all that is to be written; where a disk does not take it for long that is said. */
 static void upkeep(Run *r, bool round) {
-        usec_t now = monotonic(), since = scribe_since(r->scribe);
+        usec_t now = clock_monotonic(), since = scribe_since(r->scribe);
         char text[64];
 
         if (since > 0 && now > since + LATE_USEC) {
@@ -510,7 +501,7 @@ static void upkeep(Run *r, bool round) {
                 .run = r,
                 .under_way = true,
                 .round = round,
-                .now = realtime() / USEC_PER_SEC,
+                .now = clock_realtime() / USEC_PER_SEC,
                 .may_forget = now - r->jumped > TRUST_USEC,
         };
         scribe_submit(r->scribe, &r->upkeep.job);
@@ -562,7 +553,7 @@ static int start_history(Run *r, const HistoryDbOptions *o) {
                 k = sd_event_add_io(r->event, &r->written, scribe_fd(r->scribe), EPOLLIN, on_written, r);
         if (k < 0)
                 return k;
-        collect_begin(r->pages.collect, realtime());
+        collect_begin(r->pages.collect, clock_realtime());
         (void)scribe_wait(r->scribe, 0, KNOWN_AT_ONCE_USEC);
         return 0;
 }
@@ -573,7 +564,7 @@ static int start_history(Run *r, const HistoryDbOptions *o) {
 static int renew(Run *r) {
         const Config *config = r->o->config;
         _cleanup_(certificates_deinit) Certificates new = {};
-        int k = certificates_load(config, realtime() / USEC_PER_SEC, true, &new);
+        int k = certificates_load(config, clock_realtime() / USEC_PER_SEC, true, &new);
 
         for (size_t i = 0; i < r->n_servings && k >= 0; i++) {
                 if (!r->servings[i].tls)
@@ -582,7 +573,7 @@ static int renew(Run *r) {
                 if (k < 0)
                         run_log(LOG_ERR, "Certificate=, Key= or ClientCA= is not what it should be: expected "
                                          "PEM, and a key that fits the certificate");
-                (void)sd_event_source_set_time(r->servings[i].timer, monotonic());
+                (void)sd_event_source_set_time(r->servings[i].timer, clock_monotonic());
                 (void)sd_event_source_set_enabled(r->servings[i].timer, SD_EVENT_ONESHOT);
         }
         if (k < 0) {
@@ -599,7 +590,7 @@ static int renew(Run *r) {
 }
 
 static void look_at_certificates(Run *r) {
-        if (certificates_look(r->o->config, realtime() / USEC_PER_SEC, &r->certificates))
+        if (certificates_look(r->o->config, clock_realtime() / USEC_PER_SEC, &r->certificates))
                 (void)renew(r);
 }
 
@@ -626,7 +617,7 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
 static void tell_others(Run *r, bool disk_hangs) {
         if (r->pushing.push) {
                 push_set_slow(r->pushing.push, disk_hangs);
-                collect_push(r, monotonic());
+                collect_push(r, clock_monotonic());
         }
         if (r->o->config->textfile_dir && !disk_hangs)
                 write_textfile(r);
@@ -646,7 +637,7 @@ static void round_over(void *user) {
 
 static int on_round(sd_event_source *s, uint64_t at, void *user) {
         uint32_t questions = UINT32_C(1) << ASK_USAGE | UINT32_C(1) << ASK_STATUS | UINT32_C(1) << ASK_EVENTS;
-        usec_t now = monotonic();
+        usec_t now = clock_monotonic();
         Run *r = user;
 
         (void)sd_event_source_set_time(s, MAX_OF(at + ROUND_USEC, now + USEC_PER_SEC));
@@ -672,7 +663,7 @@ static int on_round(sd_event_source *s, uint64_t at, void *user) {
 static void serve(Serving *v) {
         usec_t again;
 
-        http_server_run(v->server, monotonic(), &again);
+        http_server_run(v->server, clock_monotonic(), &again);
         if (again == USEC_INFINITY) {
                 (void)sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
                 return;
@@ -700,7 +691,7 @@ static void handle(void *user, const HttpRequest *request, HttpAnswer *a) {
         Run *r = user;
 
         look_at_self(r);
-        pages_answer(&r->pages, request, a, realtime());
+        pages_answer(&r->pages, request, a, clock_realtime());
 }
 
 /* ---- questions to the history ---- */
@@ -781,8 +772,8 @@ static int add_server(Run *r, int fd, HttpKind kind, uint16_t port) {
         r->n_servings++;
         k = sd_event_add_io(r->event, &v->io, http_server_fd(v->server), EPOLLIN, on_io, v);
         if (k >= 0)
-                k = sd_event_add_time(r->event, &v->timer, CLOCK_MONOTONIC, monotonic(), 10 * USEC_PER_MSEC,
-                                      on_timer, v);
+                k = sd_event_add_time(r->event, &v->timer, CLOCK_MONOTONIC, clock_monotonic(),
+                                      10 * USEC_PER_MSEC, on_timer, v);
         return k;
 }
 
@@ -794,7 +785,7 @@ static const char *address_text(const HttpAddress *a, char buf[static 80]) {
 /* config_parse() has seen to it that nothing but loopback is without TLS. */
 static int listen_tcp(Run *r) {
         const Config *c = r->o->config;
-        int k = certificates_load(c, realtime() / USEC_PER_SEC, false, &r->certificates);
+        int k = certificates_load(c, clock_realtime() / USEC_PER_SEC, false, &r->certificates);
 
         r->pages.stats.certificate_until = r->certificates.until;
         for (size_t i = 0; i < c->n_listen && k >= 0; i++) {
@@ -933,7 +924,7 @@ static int start(Run *r, const char *path, const char *push_dir) {
         if (k >= 0 && c->push.url)
                 k = start_push(r, push_dir);
         if (k >= 0)
-                k = sd_event_add_time(r->event, &r->round, CLOCK_MONOTONIC, monotonic(), USEC_PER_MSEC,
+                k = sd_event_add_time(r->event, &r->round, CLOCK_MONOTONIC, clock_monotonic(), USEC_PER_MSEC,
                                       on_round, r);
         if (k >= 0)
                 k = sd_event_source_set_enabled(r->round, SD_EVENT_ON);
@@ -952,8 +943,8 @@ int run(const RunOptions *o) {
         (void)sigaddset(&mask, SIGHUP);
         (void)sigprocmask(SIG_BLOCK, &mask, NULL);
         (void)signal(SIGPIPE, SIG_IGN);
-        r.pages.stats.started = realtime();
-        r.begun = r.jumped = monotonic();
+        r.pages.stats.started = clock_realtime();
+        r.begun = r.jumped = clock_monotonic();
         if (asprintf(&path, "%s/history.db", o->state_dir) < 0 ||
             asprintf(&push_dir, "%s/push", o->state_dir) < 0)
                 return -ENOMEM;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fdio.h"
 #include "scribe.h"
 
@@ -37,13 +38,6 @@ struct Scribe {
         bool ends;
 };
 
-static usec_t monotonic(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 static HistoryJob *next_job(Scribe *w) {
         HistoryJob *j;
 
@@ -51,7 +45,7 @@ static HistoryJob *next_job(Scribe *w) {
         while (!w->ends && !w->waiting.first)
                 (void)pthread_cond_wait(&w->come, &w->lock);
         j = fifo_take(&w->waiting);
-        w->since = j ? monotonic() : 0;
+        w->since = j ? clock_monotonic() : 0;
         (void)pthread_mutex_unlock(&w->lock);
         return j;
 }
@@ -157,9 +151,9 @@ static unsigned left(Scribe *w) {
 }
 
 bool scribe_wait(Scribe *w, unsigned n, usec_t usec) {
-        usec_t now = monotonic(), until = now + usec;
+        usec_t now = clock_monotonic(), until = now + usec;
 
-        for (;; now = monotonic()) {
+        for (;; now = clock_monotonic()) {
                 struct pollfd p = { .fd = w->fd, .events = POLLIN };
 
                 scribe_collect(w);

@@ -36,7 +36,7 @@ void links_take(Service *s, const NlPacket *p) {
 usec_t links_next_time(const Service *s) { return s->n_links_asks > 0 ? s->links_at : USEC_INFINITY; }
 
 void links_beat(Service *s, usec_t now) {
-        usec_t began = service_clock(CLOCK_THREAD_CPUTIME_ID);
+        usec_t began = clock_usec(CLOCK_THREAD_CPUTIME_ID);
         NlLinksAsk a = s->links_asks[0];
         LinkAnswer links;
         int r;
@@ -49,5 +49,5 @@ void links_beat(Service *s, usec_t now) {
         a.error = r < 0 ? (uint32_t)-r : 0;
         a.n_all = r < 0 ? 0 : links.n_all;
         say(s, &a, r < 0 ? NULL : &links);
-        s->links_at = now + (service_clock(CLOCK_THREAD_CPUTIME_ID) - began) * REST;
+        s->links_at = now + (clock_usec(CLOCK_THREAD_CPUTIME_ID) - began) * REST;
 }

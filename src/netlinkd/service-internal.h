@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <time.h>
 
+#include "clock.h"
 #include "cnsock.h"
 #include "kin.h"
 #include "nlwire.h"
@@ -82,7 +83,6 @@ void answers_batches(Service *s, usec_t now);
 /* ---- service.c ---- */
 
 void service_drop_client(Service *s);
-usec_t service_clock(clockid_t id);
 uint32_t service_hears(const Service *s); /* NL_HEARS_… bits */
 
 /* ---- question.c ---- */

@@ -46,13 +46,6 @@
 #define BATCH_USEC (200 * USEC_PER_MSEC)
 #define CENSUS_AFTER_LOSS USEC_PER_SEC
 
-usec_t service_clock(clockid_t id) {
-        struct timespec t;
-
-        (void)clock_gettime(id, &t);
-        return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
-
 /* ---- /proc ---- */
 
 static KinPath path_of(void *user, uint32_t pid, char *path, size_t size) {
@@ -250,7 +243,7 @@ static void read_kernel(Service *s, usec_t now) {
 }
 
 static void turn(Service *s, usec_t now) {
-        usec_t began = service_clock(CLOCK_THREAD_CPUTIME_ID), took;
+        usec_t began = clock_usec(CLOCK_THREAD_CPUTIME_ID), took;
 
         s->budget = LOOKS_PER_TURN;
         s->hurry = false;
@@ -263,7 +256,7 @@ static void turn(Service *s, usec_t now) {
                 census_go_on(s, now);
         answers_exits(s);
         answers_execs(s, now);
-        took = service_clock(CLOCK_THREAD_CPUTIME_ID) - began;
+        took = clock_usec(CLOCK_THREAD_CPUTIME_ID) - began;
         s->turn_at = now + MIN_OF(MAX_OF(took * TURN_REST, TURN_LEAST), TURN_MOST);
 }
 
@@ -326,7 +319,7 @@ static int obey(Service *s, const void *data, size_t len) {
                 links_take(s, &p);
                 return 0;
         default:
-                question_take(s, &p, service_clock(CLOCK_MONOTONIC));
+                question_take(s, &p, clock_usec(CLOCK_MONOTONIC));
                 return 0;
         }
 }
@@ -359,10 +352,10 @@ static usec_t execs_time(const Service *s) {
 }
 
 static int loop(Service *s) {
-        usec_t idle_since = service_clock(CLOCK_MONOTONIC);
+        usec_t idle_since = clock_usec(CLOCK_MONOTONIC);
 
         for (;;) {
-                usec_t now = service_clock(CLOCK_MONOTONIC), next = USEC_INFINITY;
+                usec_t now = clock_usec(CLOCK_MONOTONIC), next = USEC_INFINITY;
                 bool read_now =
                         now >= s->turn_at; /* room is waited for then, too: it may be memory that lacks */
                 struct pollfd p[] = {
@@ -385,7 +378,7 @@ static int loop(Service *s) {
                         next = MIN_OF(next, s->told_at + BATCH_USEC);
                 if (poll(p, ARRAY_SIZE(p), until(now, next)) < 0 && errno != EINTR)
                         return -errno;
-                now = service_clock(CLOCK_MONOTONIC);
+                now = clock_usec(CLOCK_MONOTONIC);
                 if (p[1].revents)
                         return 0;
                 if (p[2].revents & POLLOUT) {

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fdio.h"
 #include "mountinfo.h"
 
@@ -28,13 +29,6 @@ typedef struct Cg {
 
 static char bed_path[512];
 static int bed_fd = -1; /* -1: no bed */
-
-static inline usec_t bed_now(void) {
-        struct timespec ts;
-
-        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &ts), 0);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 static inline void bed_sleep(usec_t t) {
         const struct timespec ts = { (time_t)(t / USEC_PER_SEC), (long)(t % USEC_PER_SEC) * 1000 };

@@ -107,10 +107,10 @@ static inline void bed_users(Bed *b, const char *passwd) {
 
 #define BED_UNTIL(b, condition)                                               \
         do {                                                                  \
-                usec_t bed_end = guard_clock() + BED_WAIT;                    \
+                usec_t bed_end = clock_monotonic() + BED_WAIT;                \
                                                                               \
                 while (!(condition)) {                                        \
-                        assert_true(guard_clock() < bed_end);                 \
+                        assert_true(clock_monotonic() < bed_end);             \
                         assert_true(sd_event_run((b)->g->event, 10000) >= 0); \
                 }                                                             \
         } while (0)
@@ -132,12 +132,12 @@ static inline void bed_start(Bed *b, const char *policy) {
                                      .policy_dirs = b->dirs,
                                      .no_bus = true };
 
-        usec_t end = guard_clock() + BED_WAIT;
+        usec_t end = clock_monotonic() + BED_WAIT;
         int r;
 
         bed_put_policy(b, policy);
         /* A helper of the one before has its lock as long as it has not come to close it, or to die. */
-        while ((r = guard_new(&config, &b->g)) == -EALREADY && guard_clock() < end)
+        while ((r = guard_new(&config, &b->g)) == -EALREADY && clock_monotonic() < end)
                 (void)usleep(1000);
         assert_int_equal(r, 0);
         BED_UNTIL(b, names_n_pending(b->g->names) == 0);

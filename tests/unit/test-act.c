@@ -202,11 +202,11 @@ static pid_t sleeper(void) {
 }
 
 static bool ended_by(pid_t pid, int signal) {
-        usec_t end = bed_now() + PATIENCE;
+        usec_t end = clock_monotonic() + PATIENCE;
         int status;
 
         while (waitpid(pid, &status, WNOHANG) == 0) {
-                assert_true(bed_now() < end);
+                assert_true(clock_monotonic() < end);
                 bed_sleep(USEC_PER_MSEC);
         }
         return WIFSIGNALED(status) && WTERMSIG(status) == signal;
@@ -255,10 +255,10 @@ static void test_kill_by_hand(void **state) {
 /* ---- real cgroups ---- */
 
 static void wait_empty(const Cg *g) {
-        usec_t end = bed_now() + PATIENCE;
+        usec_t end = clock_monotonic() + PATIENCE;
 
         while (UNALLOCATED(act_populated(g->fd)) == 1) {
-                assert_true(bed_now() < end);
+                assert_true(clock_monotonic() < end);
                 (void)waitpid(-1, NULL, WNOHANG);
                 bed_sleep(USEC_PER_MSEC);
         }
@@ -322,8 +322,8 @@ static void test_real_threaded(void **state) {
                 for (;;)
                         (void)pause();
         }
-        for (usec_t end = bed_now() + PATIENCE; act_populated(t.fd) != 1;) {
-                assert_true(bed_now() < end);
+        for (usec_t end = clock_monotonic() + PATIENCE; act_populated(t.fd) != 1;) {
+                assert_true(clock_monotonic() < end);
                 bed_sleep(USEC_PER_MSEC);
         }
         assert_int_equal(fd_write_at(t.fd, "cgroup.kill", "1"), -EOPNOTSUPP);
@@ -348,13 +348,13 @@ static void test_real_forks_by_hand(void **state) {
                 if (fd_write_at(t.fd, "cgroup.threads", "0") < 0)
                         _exit(98);
                 /* A chain: each forks the next one and ends. */
-                for (usec_t end = bed_now() + PATIENCE; bed_now() < end;)
+                for (usec_t end = clock_monotonic() + PATIENCE; clock_monotonic() < end;)
                         if (fork() > 0)
                                 _exit(0);
                 _exit(0);
         }
-        for (usec_t end = bed_now() + PATIENCE; act_populated(t.fd) != 1;)
-                assert_true(bed_now() < end);
+        for (usec_t end = clock_monotonic() + PATIENCE; act_populated(t.fd) != 1;)
+                assert_true(clock_monotonic() < end);
         assert_int_equal(act_kill(t.fd, t.id), 0);
         wait_empty(&t);
         fd_close(t.fd);

@@ -137,7 +137,7 @@ static Target *ask_again(Bed *b, const char *cgroup) {
         Target *t = bed_target(b, cgroup);
 
         assert_non_null(t);
-        world_ask_names(b->g, t, guard_clock());
+        world_ask_names(b->g, t, clock_monotonic());
         bed_sync(b);
         return t;
 }
@@ -405,7 +405,7 @@ static Target *with_main(Bed *b, unsigned n, char cgroup[256]) {
         assert_non_null(t);
         t->since_realtime -= 2 * USEC_PER_SEC;
         for (unsigned i = 0; i < 5; i++) {
-                deaths_beat(b->g, guard_clock());
+                deaths_beat(b->g, clock_monotonic());
                 bed_sync(b);
         }
         assert_int_equal(t->heard.main_pid, 4242);
@@ -427,20 +427,20 @@ static void test_leader_ends_first(void **state) {
         deaths_exited(b->g, t->id, 4242, 9, true);
         assert_int_equal(bed_events(b, "exit", "", NULL), 0);
         procs(b, web, "");
-        deaths_beat(b->g, guard_clock());
+        deaths_beat(b->g, clock_monotonic());
         assert_int_equal(bed_events(b, "exit", "c1: its main process 4242 has ended: SIGKILL", NULL), 1);
-        deaths_beat(b->g, guard_clock());
+        deaths_beat(b->g, clock_monotonic());
         assert_int_equal(bed_events(b, "exit", "", NULL), 1);
 
         /* They live on: how it ended then is not the leader's word. */
         t = with_main(b, 2, web);
         deaths_exited(b->g, t->id, 4242, 0, true);
-        deaths_beat(b->g, guard_clock());
-        deaths_beat(b->g, guard_clock());
+        deaths_beat(b->g, clock_monotonic());
+        deaths_beat(b->g, clock_monotonic());
         assert_int_equal(bed_events(b, "exit", "", NULL), 1);
         assert_int_equal(t->heard.main_pid, 4242);
         procs(b, web, "");
-        deaths_beat(b->g, guard_clock());
+        deaths_beat(b->g, clock_monotonic());
         assert_int_equal(bed_events(b, "exit", "c2: ", &text), 1);
         assert_non_null(strstr(text, "how is not known"));
         assert_int_equal(t->heard.main_pid, 0);

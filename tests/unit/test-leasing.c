@@ -77,7 +77,7 @@ static Target *freeze(Bed *b, const char *cgroup) {
         return t;
 }
 
-static void beat(Bed *b) { leasing_beat(b->g, guard_clock()); }
+static void beat(Bed *b) { leasing_beat(b->g, clock_monotonic()); }
 
 /* ---- what guards leave behind ---- */
 
@@ -117,7 +117,7 @@ static void on_done(void *user, uint64_t id, ThawNews news, int error) {
 
 /* Somebody paused it in the middle of our pulse, which the guard's helper saw, and the guard no more. */
 static void take_over(const Bed *b, const char *cgroup) {
-        usec_t end = guard_clock() + BED_WAIT;
+        usec_t end = clock_monotonic() + BED_WAIT;
         ThawNews news = _THAW_NEWS_MAX;
         _cleanup_fd_ int fd = -1;
         char path[512];
@@ -129,10 +129,10 @@ static void take_over(const Bed *b, const char *cgroup) {
         assert_int_equal(thaw_new(b->run, on_done, &news, &t), 0);
         assert_int_equal(thaw_begin(t, fd, id_of(b, cgroup), LONG), 0);
         while (news != THAW_TAKEN) {
-                assert_true(guard_clock() < end);
+                assert_true(clock_monotonic() < end);
                 if (news == THAW_FROZEN)
                         put_freeze(b, cgroup, "1\n");
-                (void)thaw_dispatch(t, guard_clock());
+                (void)thaw_dispatch(t, clock_monotonic());
                 (void)usleep(1000);
         }
         thaw_free(t);

@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fdio.h"
 #include "names-wire.h"
 #include "state.h"
@@ -851,13 +852,6 @@ static void test_wire(void **state _unused_) {
 
 /* ---- the helper ---- */
 
-static usec_t now_usec(void) {
-        struct timespec ts;
-
-        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &ts), 0);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 static unsigned count_fds(pid_t pid) {
         char path[64];
         unsigned n = 0;
@@ -905,11 +899,11 @@ static const Answer *answer_of(uint64_t cookie) {
 }
 
 static void run(Names *n, size_t answers_wanted, usec_t for_usec) {
-        usec_t end = now_usec() + for_usec;
+        usec_t end = clock_monotonic() + for_usec;
 
         for (;;) {
                 struct pollfd p = { .fd = names_get_fd(n), .events = POLLIN };
-                usec_t now = now_usec(), t;
+                usec_t now = clock_monotonic(), t;
 
                 assert_int_equal(names_dispatch(n, now), 0);
                 if ((answers_wanted > 0 && n_answers >= answers_wanted) || now >= end)
@@ -924,7 +918,7 @@ static void submit(Names *n, Engine e, const char *id, bool rootless, uid_t uid,
                    uint64_t cookie) {
         NamesQuery q = { .engine = e, .id = id, .rootless = rootless, .uid = uid, .cgroup = "/a/b" };
 
-        assert_int_equal(names_submit(n, &q, now_usec(), timeout, on_done, answers, cookie), 0);
+        assert_int_equal(names_submit(n, &q, clock_monotonic(), timeout, on_done, answers, cookie), 0);
 }
 
 static void test_helper(void **state _unused_) {
@@ -951,7 +945,7 @@ static void test_helper(void **state _unused_) {
         assert_int_equal(names_new(&config, &n), 0);
         assert_int_equal(names_next_time(n), USEC_INFINITY);
         submit(n, ENGINE_DOCKER, ID, false, 1000, USEC_PER_SEC, 1000);
-        start = now_usec();
+        start = clock_monotonic();
         for (unsigned k = 0; k < 500; k++) {
                 char id[16];
 
@@ -961,7 +955,7 @@ static void test_helper(void **state _unused_) {
         names_cancel(n, 17);
         assert_int_equal(names_n_pending(n), 500);
         run(n, 500, 5 * USEC_PER_SEC);
-        print_message("500 containers in %llu us\n", (unsigned long long)(now_usec() - start));
+        print_message("500 containers in %llu us\n", (unsigned long long)(clock_monotonic() - start));
         assert_int_equal(n_answers, 500);
         assert_null(answer_of(17));
         assert_int_equal(answers[0].cookie, 1000);
@@ -1071,8 +1065,9 @@ static void test_helper_deadline(void **state _unused_) {
         assert_int_equal(names_submit(n, &q, 0, 1, on_done, answers, 1), -EINVAL);
         q.cgroup = NULL;
         for (unsigned k = 0; k < NAMES_PENDING_MAX; k++)
-                assert_int_equal(names_submit(n, &q, now_usec(), USEC_PER_SEC, on_done, answers, 9), 0);
-        assert_int_equal(names_submit(n, &q, now_usec(), USEC_PER_SEC, on_done, answers, 9), -EAGAIN);
+                assert_int_equal(names_submit(n, &q, clock_monotonic(), USEC_PER_SEC, on_done, answers, 9),
+                                 0);
+        assert_int_equal(names_submit(n, &q, clock_monotonic(), USEC_PER_SEC, on_done, answers, 9), -EAGAIN);
         names_cancel(n, 9);
         assert_int_equal(names_n_pending(n), 1);
         submit(n, ENGINE_DOCKER, ID, false, (uid_t)-1, USEC_PER_SEC, 10);

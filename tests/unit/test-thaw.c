@@ -57,11 +57,11 @@ static Thaw *thaw_start(void) {
 
 /* As an event loop would: until there are n news. */
 static void run(Thaw *t, size_t n) {
-        usec_t end = bed_now() + PATIENCE;
+        usec_t end = clock_monotonic() + PATIENCE;
 
         for (;;) {
                 struct pollfd p = { .fd = thaw_get_fd(t), .events = POLLIN };
-                usec_t now = bed_now(), next;
+                usec_t now = clock_monotonic(), next;
 
                 assert_true(thaw_dispatch(t, now) <= 0);
                 if (n_log >= n)
@@ -88,17 +88,17 @@ static void begin(Thaw *t, const Cg *g, usec_t span) {
 }
 
 static void wait_freeze(const Cg *g, int state) {
-        usec_t end = bed_now() + PATIENCE;
+        usec_t end = clock_monotonic() + PATIENCE;
 
         while (act_read_freeze(g->fd) != state) {
-                assert_true(bed_now() < end);
+                assert_true(clock_monotonic() < end);
                 bed_sleep(MSEC);
         }
 }
 
 static void wait_helper_dead(Thaw *t) {
         char path[64], text[1024];
-        usec_t end = bed_now() + PATIENCE;
+        usec_t end = clock_monotonic() + PATIENCE;
 
         (void)snprintf(path, sizeof(path), "/proc/%d/stat", thaw_pid(t));
         for (;;) {
@@ -106,19 +106,19 @@ static void wait_helper_dead(Thaw *t) {
 
                 if (n < 0 || strstr(text, ") Z "))
                         return;
-                assert_true(bed_now() < end);
+                assert_true(clock_monotonic() < end);
                 bed_sleep(MSEC);
         }
 }
 
 static void wait_helper_stopped(Thaw *t) {
         char path[64], text[1024];
-        usec_t end = bed_now() + PATIENCE;
+        usec_t end = clock_monotonic() + PATIENCE;
 
         (void)snprintf(path, sizeof(path), "/proc/%d/stat", thaw_pid(t));
         assert_int_equal(kill(thaw_pid(t), SIGSTOP), 0);
         do {
-                assert_true(bed_now() < end);
+                assert_true(clock_monotonic() < end);
                 assert_true(fd_read_at(AT_FDCWD, path, text, sizeof(text)) > 0);
         } while (!strstr(text, ") T "));
 }
@@ -148,9 +148,9 @@ static void test_pulse(void **state) {
                         (*counter)++;
                         bed_sleep(100);
                 }
-        for (usec_t end = bed_now() + PATIENCE; *counter == 0;)
-                assert_true(bed_now() < end);
-        start = bed_now();
+        for (usec_t end = clock_monotonic() + PATIENCE; *counter == 0;)
+                assert_true(clock_monotonic() < end);
+        start = clock_monotonic();
         begin(t, &g, 300 * MSEC);
         do
                 assert_true(fd_read_at(g.fd, "cgroup.events", text, sizeof(text)) > 0);
@@ -160,10 +160,10 @@ static void test_pulse(void **state) {
         assert_true(*counter == seen || act_read_freeze(g.fd) == 0);
         run(t, 2);
         assert_news(1, &g, THAW_OVER, 0);
-        assert_true(bed_now() - start >= 300 * MSEC);
+        assert_true(clock_monotonic() - start >= 300 * MSEC);
         assert_int_equal(act_read_freeze(g.fd), 0);
-        for (usec_t end = bed_now() + PATIENCE; *counter == seen;)
-                assert_true(bed_now() < end);
+        for (usec_t end = clock_monotonic() + PATIENCE; *counter == seen;)
+                assert_true(clock_monotonic() < end);
         /* Before its time. */
         begin(t, &g, LONG);
         assert_int_equal(thaw_end(t, g.id), 0);
@@ -310,7 +310,7 @@ static void test_helper_lost(void **state) {
                 begin(t, &b, LONG);
                 /* Not yet overdue; with the time of after that it is. */
                 late = thaw_next_time(t);
-                assert_true(late > bed_now() && late != USEC_INFINITY);
+                assert_true(late > clock_monotonic() && late != USEC_INFINITY);
                 assert_int_equal(thaw_dispatch(t, late - 1), 0);
                 assert_int_equal(n_log, 2);
                 assert_int_equal(thaw_pid(t), old);
@@ -335,7 +335,7 @@ static void test_helper_lost(void **state) {
                 assert_int_not_equal(thaw_pid(t), old);
                 /* At most one start a second. */
                 if (!stopped) {
-                        usec_t now = bed_now();
+                        usec_t now = clock_monotonic();
 
                         while (thaw_begin(t, a.fd, a.id, LONG) == -EAGAIN)
                                 assert_int_equal(thaw_dispatch(t, now), 0);
@@ -382,7 +382,7 @@ static void test_none_to_be_had(void **state) {
         cg_put(&b, "cgroup.freeze", "1");
         assert_int_equal(unlinkat(bed_fd, "none-c", AT_REMOVEDIR), 0);
         /* At most one start a second. */
-        start = bed_now() + 2 * USEC_PER_SEC;
+        start = clock_monotonic() + 2 * USEC_PER_SEC;
         next = dup(bed_fd);
         assert_true(next >= 0 && getrlimit(RLIMIT_NOFILE, &old) == 0);
         (void)close(next);
@@ -586,7 +586,7 @@ static pid_t guard_start(const char *dir, const Cg *g, usec_t span, pid_t *ret_h
                         struct pollfd q = { .fd = thaw_get_fd(t), .events = POLLIN };
 
                         (void)poll(&q, 1, -1);
-                        (void)thaw_dispatch(t, bed_now());
+                        (void)thaw_dispatch(t, clock_monotonic());
                         if (n_log > 0)
                                 break;
                 }
@@ -657,10 +657,10 @@ static bool past_over(const char *dir, const Cg *g) {
 }
 
 static void wait_past_over(const char *dir, const Cg *g) {
-        usec_t end = bed_now() + PATIENCE;
+        usec_t end = clock_monotonic() + PATIENCE;
 
         while (!past_over(dir, g)) {
-                assert_true(bed_now() < end);
+                assert_true(clock_monotonic() < end);
                 bed_sleep(MSEC);
         }
 }

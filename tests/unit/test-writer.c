@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fdio.h"
 #include "num.h"
 #include "writer.h"
@@ -33,13 +34,6 @@
 
 static char base[] = "/tmp/test-writer-XXXXXX";
 static int base_fd = -1;
-
-static usec_t now_usec(void) {
-        struct timespec ts;
-
-        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &ts), 0);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
 
 static unsigned count_fds(pid_t pid) {
         char path[64];
@@ -120,7 +114,7 @@ static void on_done(void *user, uint64_t cookie, const WriterWrite *writes, size
 
         assert_ptr_equal(user, results);
         assert_true(n_results <= RESULTS_MAX);
-        *r = (Result){ .cookie = cookie, .at = now_usec(), .n = n };
+        *r = (Result){ .cookie = cookie, .at = clock_monotonic(), .n = n };
         for (size_t i = 0; i < n && i < ARRAY_SIZE(r->results); i++)
                 r->results[i] = writes[i].result;
 }
@@ -150,11 +144,11 @@ static void submit(Writer *w, const Group *g, const char *file, const char *text
 
 /* Runs the writer as an event loop would, until n results are in or `for_usec` is over. */
 static void run(Writer *w, size_t n, usec_t for_usec) {
-        usec_t end = now_usec() + for_usec;
+        usec_t end = clock_monotonic() + for_usec;
 
         for (;;) {
                 struct pollfd p = { .fd = writer_get_fd(w), .events = POLLIN };
-                usec_t now = now_usec(), t;
+                usec_t now = clock_monotonic(), t;
 
                 assert_true(writer_dispatch(w, now) <= 0);
                 if (n_results >= n && n > 0)
@@ -213,7 +207,7 @@ static void test_writes(void **state) {
                 x.headroom_guard = table[i].guard;
                 if (STR_EQ(table[i].text, "6399"))
                         group_file(&g, "memory.current", "6301\n");
-                assert_int_equal(writer_submit(w, g.fd, g.id, &x, 1, i % 2, now_usec() + USEC_PER_SEC,
+                assert_int_equal(writer_submit(w, g.fd, g.id, &x, 1, i % 2, clock_monotonic() + USEC_PER_SEC,
                                                on_done, results, i),
                                  0);
                 run(w, i + 1, 2 * USEC_PER_SEC);
@@ -348,7 +342,7 @@ static void test_order_between(void **state) {
 static void test_blocking(void **state) {
         Writer *w = *state;
         Group blocked[WRITER_CHILDS_MAX + 3], quick = group_new("quick");
-        usec_t start = now_usec();
+        usec_t start = clock_monotonic();
         WriterWrite x[3];
 
         group_file(&quick, "cgroup.procs", "");
@@ -469,7 +463,7 @@ static void test_helper_killed(void **state) {
         assert_int_equal(errno, ENXIO);
 
         /* A second death within the second: requests wait, then go on. */
-        start = now_usec();
+        start = clock_monotonic();
         assert_int_equal(kill(writer_pid(w), SIGKILL), 0);
         run(w, 0, 30 * MSEC);
         submit(w, &b, "a", "2", false, USEC_INFINITY, 4);
@@ -484,7 +478,7 @@ static void test_helper_killed(void **state) {
 static void test_helper_stuck(void **state) {
         Writer *w = *state;
         Group a = group_new("stuck-a"), b = group_new("stuck-b");
-        usec_t now = now_usec();
+        usec_t now = clock_monotonic();
         pid_t old = writer_pid(w);
 
         group_file(&a, "cgroup.procs", "");

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fdio.h"
 #include "load.h"
 
@@ -20,16 +21,9 @@
 #define PAGE 4096
 #define CHUNK ((size_t)1 << 20)
 
-static usec_t read_clock(clockid_t id) {
-        struct timespec ts;
+usec_t load_clock(void) { return clock_usec(CLOCK_MONOTONIC); }
 
-        (void)clock_gettime(id, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
-usec_t load_clock(void) { return read_clock(CLOCK_MONOTONIC); }
-
-usec_t load_cpu(void) { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+usec_t load_cpu(void) { return clock_usec(CLOCK_THREAD_CPUTIME_ID); }
 
 void load_nap_until(usec_t when) {
         struct timespec ts = { .tv_sec = (time_t)(when / USEC_PER_SEC),

@@ -46,6 +46,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fdio.h"
 #include "num.h"
 
@@ -81,20 +82,8 @@ static void on_term(int sig) {
 
 static void on_usr(int sig) { idle = sig == SIGUSR2; }
 
-static usec_t clock_now(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
-
 /* Of this process: a share of a CPU is one also where others are in the way. */
-static usec_t cpu_now(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-        return (usec_t)ts.tv_sec * USEC_PER_SEC + (usec_t)ts.tv_nsec / 1000;
-}
+static usec_t cpu_now(void) { return clock_usec(CLOCK_PROCESS_CPUTIME_ID); }
 
 static void nap(usec_t usec) {
         struct timespec ts = { .tv_sec = (time_t)(usec / USEC_PER_SEC),
@@ -136,14 +125,14 @@ static void cgroup_name(const Storm *s, const char *id, char ret[ID_LEN + 32]) {
 }
 
 static _Noreturn void live(const Storm *s, usec_t life) {
-        usec_t end = clock_now() + life, now;
+        usec_t end = clock_monotonic() + life, now;
 
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)signal(SIGTERM, SIG_DFL);
         idle = s->idle;
         (void)signal(SIGUSR1, on_usr);
         (void)signal(SIGUSR2, on_usr);
-        while ((now = clock_now()) < end) {
+        while ((now = clock_monotonic()) < end) {
                 usec_t turn = MIN_OF(s->turn_ms * USEC_PER_MSEC, end - now), share = turn * s->percent / 100,
                        burnt;
 
@@ -152,7 +141,7 @@ static _Noreturn void live(const Storm *s, usec_t life) {
                         continue;
                 }
                 burnt = cpu_now() + share;
-                while (cpu_now() < burnt && clock_now() < end && !idle)
+                while (cpu_now() < burnt && clock_monotonic() < end && !idle)
                         ;
                 nap(turn - share);
         }
@@ -246,7 +235,7 @@ static int try_remove(Storm *s, Container *c) {
 
         cgroup_name(s, c->id, name);
         if (!is_empty(s, name) || unlinkat(s->parent, name, AT_REMOVEDIR) < 0) {
-                if (clock_now() - c->ended > PATIENCE)
+                if (clock_monotonic() - c->ended > PATIENCE)
                         return fail(name, -EBUSY);
                 return 0;
         }
@@ -278,7 +267,7 @@ static int reap(Storm *s) {
                 for (size_t i = 0; i < s->at_once; i++)
                         if (s->slots[i].pid == pid) {
                                 s->slots[i].pid = 0;
-                                s->slots[i].ended = clock_now();
+                                s->slots[i].ended = clock_monotonic();
                         }
         }
         return 0;
@@ -306,7 +295,7 @@ static void kill_all(const Storm *s) {
 }
 
 static int run(Storm *s) {
-        usec_t start = clock_now();
+        usec_t start = clock_monotonic();
 
         while (s->n_alive > 0 || (!enough && s->n_made < s->n)) {
                 int r = turn(s);
@@ -320,7 +309,7 @@ static int run(Storm *s) {
         (void)printf("made %llu removed %llu cpu_usec %llu user_usec %llu system_usec %llu usec %llu\n",
                      (unsigned long long)s->n_made, (unsigned long long)s->n_removed,
                      (unsigned long long)(s->user + s->system), (unsigned long long)s->user,
-                     (unsigned long long)s->system, (unsigned long long)(clock_now() - start));
+                     (unsigned long long)s->system, (unsigned long long)(clock_monotonic() - start));
         return 0;
 }
 
