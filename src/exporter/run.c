@@ -17,15 +17,12 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "certificates.h"
 #include "clock.h"
 #include "exporter.h"
 #include "fdio.h"
@@ -34,13 +31,13 @@
 #include "num.h"
 #include "push.h"
 #include "run.h"
+#include "serving.h"
 #include "textfile.h"
 
 #define ROUND_USEC (10 * USEC_PER_SEC)
 #define DETAILS_USEC (60 * USEC_PER_SEC)
 #define JUMP_USEC (5 * USEC_PER_SEC) /* that the clock may be off what went by before it was set */
 #define TRUST_USEC (600 * USEC_PER_SEC) /* without a jump, before anything is given up for its age */
-#define SERVERS_MAX (CONFIG_LISTEN_MAX + 4)
 #define UPKEEP_REST (20 * USEC_PER_MSEC) /* between pieces, for the disk */
 #define WRITES_MAX 4 /* that wait for the disk at once; a large one is about a megabyte */
 #define ROOM_USEC (2 * USEC_PER_SEC) /* that is waited for one of them, once a round */
@@ -48,13 +45,6 @@
 #define KNOWN_AT_ONCE_USEC (500 * USEC_PER_MSEC) /* that the first round waits for what is on file, and */
 #define KNOWN_USEC (60 * USEC_PER_SEC) /* that the first stream does */
 #define RIPE_USEC (2 * USEC_PER_SEC) /* what belongs to an event (processes) may come so much later */
-
-typedef struct Serving {
-        struct Run *run;
-        HttpServer *server;
-        sd_event_source *io, *timer;
-        bool tls;
-} Serving;
 
 typedef struct Pushing {
         Push *push; /* NULL: RemoteWrite= is not set */
@@ -83,11 +73,9 @@ typedef struct Run {
         Upkeep upkeep;
         Queries *queries;
         Pages pages;
-        Serving servings[SERVERS_MAX];
-        size_t n_servings;
+        Serving *serving;
         Pushing pushing;
         char host[HOST_NAME_MAX + 1];
-        Certificates certificates;
         uint64_t events_next, policy_loaded, policy_asked; /* of the guard */
         uint64_t events_told; /* events_next once those that are on their way are on file; 0: none are */
         bool want_incidents, want_policy; /* the last ones could not be written */
@@ -356,6 +344,7 @@ static void look_at_self(Run *r) {
         if (fd_read_at(AT_FDCWD, "/proc/self/statm", text, sizeof(text)) > 0 && (p = strchr(text, ' ')) &&
             (p++, num_scan_u64(&p, text + strlen(text), &pages) >= 0))
                 r->pages.stats.rss_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+        r->pages.stats.certificate_until = serving_certificate_until(r->serving);
 }
 
 /* ---- who is told ---- */
@@ -558,56 +547,6 @@ static int start_history(Run *r, const HistoryDbOptions *o) {
         return 0;
 }
 
-/* ---- certificates ---- */
-
-/* Others, for all addresses. What is wrong with them has been said. */
-static int renew(Run *r) {
-        const Config *config = r->o->config;
-        _cleanup_(certificates_deinit) Certificates new = {};
-        int k = certificates_load(config, clock_realtime() / USEC_PER_SEC, true, &new);
-
-        for (size_t i = 0; i < r->n_servings && k >= 0; i++) {
-                if (!r->servings[i].tls)
-                        continue;
-                k = http_server_renew(r->servings[i].server, new.certificate, new.key, new.client_ca);
-                if (k < 0)
-                        run_log(LOG_ERR, "Certificate=, Key= or ClientCA= is not what it should be: expected "
-                                         "PEM, and a key that fits the certificate");
-                (void)sd_event_source_set_time(r->servings[i].timer, clock_monotonic());
-                (void)sd_event_source_set_enabled(r->servings[i].timer, SD_EVENT_ONESHOT);
-        }
-        if (k < 0) {
-                certificates_give_up(config, &r->certificates);
-                run_log(LOG_ERR, "certificates are not renewed: those from before go on");
-                return k;
-        }
-        certificates_deinit(&r->certificates);
-        r->certificates = new;
-        new = (Certificates){};
-        r->pages.stats.certificate_until = r->certificates.until;
-        run_log(LOG_NOTICE, "certificates are renewed");
-        return 0;
-}
-
-static void look_at_certificates(Run *r) {
-        if (certificates_look(r->o->config, clock_realtime() / USEC_PER_SEC, &r->certificates))
-                (void)renew(r);
-}
-
-static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user) {
-        Run *r = user;
-
-        (void)s;
-        (void)si;
-        if (r->certificates.certificate)
-                (void)renew(r);
-        else
-                run_log(LOG_NOTICE,
-                        "SIGHUP: there are no certificates to be read again; exporter.conf is read "
-                        "with a restart only");
-        return 0;
-}
-
 /* ---- the end of a round ---- */
 
 /*
@@ -628,7 +567,7 @@ static void round_over(void *user) {
         bool hangs = r->upkeep.under_way && r->upkeep.round;
 
         upkeep(r, true);
-        look_at_certificates(r);
+        serving_look_at_certificates(r->serving);
         look_at_self(r);
         if (hangs)
                 tell_others(r, true);
@@ -658,40 +597,25 @@ static int on_round(sd_event_source *s, uint64_t at, void *user) {
         return 0;
 }
 
-/* ---- HTTP ---- */
-
-static void serve(Serving *v) {
-        usec_t again;
-
-        http_server_run(v->server, clock_monotonic(), &again);
-        if (again == USEC_INFINITY) {
-                (void)sd_event_source_set_enabled(v->timer, SD_EVENT_OFF);
-                return;
-        }
-        (void)sd_event_source_set_time(v->timer, again);
-        (void)sd_event_source_set_enabled(v->timer, SD_EVENT_ONESHOT);
-}
-
-static int on_io(sd_event_source *s, int fd, uint32_t events, void *user) {
-        (void)s;
-        (void)fd;
-        (void)events;
-        serve(user);
-        return 0;
-}
-
-static int on_timer(sd_event_source *s, uint64_t at, void *user) {
-        (void)s;
-        (void)at;
-        serve(user);
-        return 0;
-}
+/* ---- whoever asks ---- */
 
 static void handle(void *user, const HttpRequest *request, HttpAnswer *a) {
         Run *r = user;
 
         look_at_self(r);
         pages_answer(&r->pages, request, a, clock_realtime());
+}
+
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user) {
+        Run *r = user;
+
+        (void)s;
+        (void)si;
+        if (!serving_renew(r->serving))
+                run_log(LOG_NOTICE,
+                        "SIGHUP: there are no certificates to be read again; exporter.conf is read "
+                        "with a restart only");
+        return 0;
 }
 
 /* ---- questions to the history ---- */
@@ -723,8 +647,7 @@ static int on_answers(sd_event_source *s, int fd, uint32_t events, void *user) {
         (void)fd;
         (void)events;
         queries_collect(r->queries);
-        for (size_t i = 0; i < r->n_servings; i++)
-                serve(&r->servings[i]);
+        serving_run(r->serving);
         return 0;
 }
 
@@ -739,129 +662,12 @@ static int start_queries(Run *r, const char *path) {
         return k;
 }
 
-/* ---- addresses ---- */
-
-/* Takes fd. */
-static int add_server(Run *r, int fd, HttpKind kind, uint16_t port) {
-        const Config *c = r->o->config;
-        HttpOptions o = {
-                .fd = fd,
-                .kind = kind,
-                .port = port,
-                .connections_max = (unsigned)c->connections_max,
-                .connections_max_per_address =
-                        kind == HTTP_UNIX ? 0 : (unsigned)c->connections_max_per_address,
-                .handle = handle,
-                .user = r,
-        };
-        Serving *v = &r->servings[r->n_servings];
-        int k;
-
-        if (r->n_servings == SERVERS_MAX)
-                return fd_close(fd), -E2BIG;
-        v->tls = kind == HTTP_TLS;
-        if (v->tls) {
-                o.certificate = r->certificates.certificate;
-                o.key = r->certificates.key;
-                o.client_ca = r->certificates.client_ca;
-        }
-        k = http_server_new(&o, &v->server);
-        if (k < 0)
-                return k;
-        v->run = r;
-        r->n_servings++;
-        k = sd_event_add_io(r->event, &v->io, http_server_fd(v->server), EPOLLIN, on_io, v);
-        if (k >= 0)
-                k = sd_event_add_time(r->event, &v->timer, CLOCK_MONOTONIC, clock_monotonic(),
-                                      10 * USEC_PER_MSEC, on_timer, v);
-        return k;
-}
-
-static const char *address_text(const HttpAddress *a, char buf[static 80]) {
-        (void)snprintf(buf, 80, "port %u%s", a->port, a->loopback ? " of the loopback address" : "");
-        return buf;
-}
-
-/* config_parse() has seen to it that nothing but loopback is without TLS. */
-static int listen_tcp(Run *r) {
-        const Config *c = r->o->config;
-        int k = certificates_load(c, clock_realtime() / USEC_PER_SEC, false, &r->certificates);
-
-        r->pages.stats.certificate_until = r->certificates.until;
-        for (size_t i = 0; i < c->n_listen && k >= 0; i++) {
-                int fd = http_address_listen(&c->listen[i]);
-                char text[80];
-
-                if (fd < 0) {
-                        run_log(LOG_ERR, "cannot listen at %s: %s", address_text(&c->listen[i], text),
-                                strerror(-fd));
-                        return fd;
-                }
-                k = add_server(r, fd, r->certificates.certificate ? HTTP_TLS : HTTP_LOOPBACK,
-                               c->listen[i].port);
-                if (k == -EINVAL)
-                        run_log(LOG_ERR, "Certificate=, Key= or ClientCA= is not what it should be: expected "
-                                         "PEM, and a "
-                                         "key that fits the certificate");
-                else if (k < 0)
-                        run_log(LOG_ERR, "cannot serve at %s: %s", address_text(&c->listen[i], text),
-                                strerror(-k));
-        }
-        return k;
-}
-
-static int make_socket(const char *path) {
-        struct sockaddr_un a = { .sun_family = AF_UNIX };
-        _cleanup_fd_ int fd = -1;
-
-        if (strlen(path) >= sizeof(a.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(a.sun_path, path, strlen(path) + 1);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return -errno;
-        (void)unlink(path);
-        if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || chmod(path, 0660) < 0 || listen(fd, 64) < 0)
-                return -errno;
-        return steal_fd(&fd);
-}
-
-static int listen_unix(Run *r) {
-        int n = sd_listen_fds(true), k = 0;
-
-        if (n < 0)
-                return n;
-        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n && k >= 0; fd++) {
-                if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0) {
-                        run_log(LOG_ERR,
-                                "systemd passed a socket that is no listening unix socket; addresses are "
-                                "Listen= in exporter.conf, where TLS is seen to");
-                        return -EINVAL;
-                }
-                (void)fcntl(fd, F_SETFL, O_NONBLOCK);
-                k = add_server(r, fd, HTTP_UNIX, 0);
-        }
-        if (n == 0 && r->o->socket) {
-                k = make_socket(r->o->socket);
-                if (k < 0) {
-                        run_log(LOG_ERR, "cannot listen at %s: %s", r->o->socket, strerror(-k));
-                        return k;
-                }
-                k = add_server(r, k, HTTP_UNIX, 0);
-        }
-        return k;
-}
-
 /* ---- all of it ---- */
 
 static void run_deinit(Run *r) {
         sd_event_source_disable_unref(r->answers);
         queries_free(r->queries); /* its answers are the servers' */
-        for (size_t i = 0; i < r->n_servings; i++) {
-                sd_event_source_disable_unref(r->servings[i].io);
-                sd_event_source_disable_unref(r->servings[i].timer);
-                http_server_free(r->servings[i].server);
-        }
+        serving_free(r->serving);
         sd_event_source_disable_unref(r->pushing.io);
         sd_event_source_disable_unref(r->pushing.timer);
         push_free(r->pushing.push);
@@ -877,7 +683,6 @@ static void run_deinit(Run *r) {
         json_decref(r->pages.usage);
         json_decref(r->pages.tenants);
         json_decref(r->pages.observed);
-        certificates_deinit(&r->certificates);
         sd_event_unref(r->event);
 }
 
@@ -908,6 +713,7 @@ static int start(Run *r, const char *path, const char *push_dir) {
                 .boot = read_boot(),
         };
         const GuardLinkOptions link = { r->event, answered, round_over, r };
+        const ServingOptions serving = { r->event, c, r->o->socket, handle, r };
         int k = guardlink_new(&link, &r->link);
 
         if (k >= 0)
@@ -918,9 +724,7 @@ static int start(Run *r, const char *path, const char *push_dir) {
         if (k >= 0)
                 k = start_queries(r, path);
         if (k >= 0)
-                k = listen_unix(r);
-        if (k >= 0)
-                k = listen_tcp(r);
+                k = serving_new(&serving, &r->serving);
         if (k >= 0 && c->push.url)
                 k = start_push(r, push_dir);
         if (k >= 0)
