@@ -10,13 +10,11 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bookfile.h"
 #include "buf.h"
 #include "fdio.h"
-#include "fuzz.h"
 
 #define BOOT "0f3c5f5e"
 #define FILE_NAME "books"
@@ -25,13 +23,7 @@
 #define SLOT_BYTES 1360 /* three in a page */
 #define SLOT_HEAD 10
 
-static char dir[] = "/dev/shm/fuzz-books-XXXXXX"; /* nobody waits for a disk */
-static int dir_fd = -1;
-
-static void must(bool ok) {
-        if (!ok)
-                abort();
-}
+#include "fuzz-store.h"
 
 static uint64_t checksum(const uint8_t *slot, size_t n) {
         uint64_t h = 0xcbf29ce484222325ULL;
@@ -169,29 +161,4 @@ static void check_dir(void) {
         must(once.len == twice.len && memcmp(buf_str(&once), buf_str(&twice), once.len) == 0);
 }
 
-static void clear(void) {
-        (void)unlinkat(dir_fd, FILE_NAME, 0);
-        (void)unlinkat(dir_fd, FILE_NAME ".old", 0);
-}
-
-static void remove_dir(void) {
-        clear();
-        dir_fd = fd_close(dir_fd);
-        (void)rmdir(dir);
-}
-
-int fuzz_one(const uint8_t *data, size_t size) {
-        _cleanup_buf_ Buf b = BUF_INIT;
-
-        if (dir_fd < 0) {
-                must(mkdtemp(dir) != NULL);
-                dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                must(dir_fd >= 0 && atexit(remove_dir) == 0);
-        }
-        make_file(data, size, &b);
-        must(buf_error(&b) == 0 &&
-             fd_write_file_atomic(dir_fd, FILE_NAME, buf_str(&b), b.len, 0600, false) == 0);
-        check_dir();
-        clear();
-        return 0;
-}
+int fuzz_one(const uint8_t *data, size_t size) { return fuzz_file(data, size, make_file, check_dir); }

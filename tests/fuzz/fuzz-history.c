@@ -16,11 +16,6 @@
 #define N_SUBJECTS 8
 #define REAL UINT64_C(1700000000000000)
 
-static void must(bool ok) {
-        if (!ok)
-                abort();
-}
-
 /* ---- what a reader is told ---- */
 
 typedef struct Told {

@@ -13,11 +13,6 @@
 
 #define UNTOUCHED UINT64_C(0xdeadbeefcafe)
 
-static void must(bool ok) {
-        if (!ok)
-                abort();
-}
-
 static void check_ordered(const LimitSet *set) {
         for (size_t i = 0; i < set->n; i++) {
                 const LimitEntry *e = &set->entries[i];

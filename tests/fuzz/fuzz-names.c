@@ -12,11 +12,6 @@
 #include "names-wire.h"
 #include "state.h"
 
-static void must(bool ok) {
-        if (!ok)
-                abort();
-}
-
 static void check_string(const char *s, size_t max, bool control) {
         must(!s || (strlen(s) <= max && state_text_valid(s, control)));
 }

@@ -12,11 +12,6 @@
 #include "nlwire.h"
 #include "taskrec.h"
 
-static void must(bool ok) {
-        if (!ok)
-                abort();
-}
-
 static void fuzz_event(const uint8_t *data, size_t size) {
         CnprocKind kind;
         KinEvent e;

@@ -14,11 +14,6 @@
 #define FILES_MAX 8
 
 /* No assert(): it would vanish with NDEBUG. */
-static void must(bool ok) {
-        if (!ok)
-                abort();
-}
-
 static void check_limits(const PolicySection *const *chain, size_t n, bool container) {
         const LimitExpr *e;
 

@@ -12,11 +12,6 @@
 
 #define UNTOUCHED UINT64_C(0xdeadbeefcafe)
 
-static void must(bool ok) {
-        if (!ok)
-                abort();
-}
-
 static int parse(int file, const char *text, size_t len, Sample *s, SampleIo *io) {
         return file < _SAMPLE_FILE_MAX
                        ? sample_parse((SampleFile)file, text, len, s, io)

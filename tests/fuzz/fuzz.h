@@ -7,7 +7,15 @@
  * target aborts where a promise is broken; its result is not looked at.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 int fuzz_one(const uint8_t *data, size_t size);
+
+/* A promise. */
+static inline void must(bool ok) {
+        if (!ok)
+                abort();
+}

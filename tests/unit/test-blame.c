@@ -5,17 +5,10 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "random.h"
 #include "scenekit.h"
 
 #define RATE(x) ((SampleDevice){ .wbytes = (x), .wios = (x) / 4096 })
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 /* Half a minute passes, and somebody is hurt. */
 static Blame blame(Kit *k, Resource r, uint32_t victim) {

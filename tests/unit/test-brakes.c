@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "brakes.h"
+#include "random.h"
 
 #define SEC USEC_PER_SEC
 #define HOUR (3600 * SEC)
@@ -23,14 +24,6 @@ static const HostRules rules = {
         .storm_window = 60 * SEC,
         .max_throttled = 2000,
 };
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 static ActWhy may_kill(const Brakes *b, const Budget *tenant, unsigned max, bool urgent, usec_t now) {
         return brakes_may_kill(b, &rules, tenant, max, HOUR, urgent, now);

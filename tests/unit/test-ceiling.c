@@ -11,27 +11,12 @@
 
 #include "ceiling.h"
 #include "num.h"
+#include "random.h"
 
 #define K (UINT64_C(1) << 10)
 #define M (UINT64_C(1) << 20)
 #define G (UINT64_C(1) << 30)
 #define INF LIMIT_INFINITY
-
-static uint64_t random_state;
-
-static uint64_t next_random(uint64_t below) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        random_state ^= random_state << 17;
-        return (random_state >> 11) % below;
-}
-
-static void seed_random(void) {
-        const char *s = getenv("SEED");
-
-        random_state = s ? (uint64_t)atoll(s) : UINT64_C(0x2545f4914f6cdd1d);
-        print_message("SEED=%llu\n", (unsigned long long)random_state);
-}
 
 static Policy *parse(const char *text) {
         PolicyText t = { .file = "test.ini", .text = text, .len = strlen(text) };
@@ -582,11 +567,11 @@ static void random_set(LimitSet *set, OriginKind kind) {
         for (Limit l = 0; l < _LIMIT_MAX; l++)
                 for (unsigned d = 0; d < (limit_info(l)->per_device ? 3 : 1); d++) {
                         LimitKnob knob = { l, limit_info(l)->per_device ? makedev(8, d) : 0 };
-                        uint64_t v = values[next_random(ARRAY_SIZE(values))];
+                        uint64_t v = values[random_below(ARRAY_SIZE(values))];
 
                         if (l == PERIOD)
-                                v = 1000 + next_random(999001);
-                        if (next_random(2))
+                                v = 1000 + random_below(999001);
+                        if (random_below(2))
                                 assert_int_equal(
                                         limit_set_put(set, knob, v, origin_pack(kind, (PolicyRef){})), 0);
                 }
@@ -663,7 +648,7 @@ static void test_combine_properties(void **state) {
 
         seed_random();
         for (unsigned i = 0; i < 5000; i++) {
-                bool engine_override = next_random(2);
+                bool engine_override = random_below(2);
 
                 random_set(&policy, ORIGIN_POLICY);
                 random_set(&share, ORIGIN_SHARE);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "cgpath.h"
+#include "random.h"
 
 #define ID64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define ID63 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
@@ -19,21 +20,6 @@
 
 enum { KUBE = 1, ROOTLESS = 2 };
 #define NOBODY ((uid_t)-1)
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
-
-static void seed_random(void) {
-        const char *s = getenv("SEED");
-
-        random_state = s ? (uint64_t)atoll(s) : UINT64_C(0x2545f4914f6cdd1d);
-        print_message("SEED=%llu\n", (unsigned long long)random_state);
-}
 
 static void test_engine_names(void **state) {
         (void)state;

@@ -11,6 +11,8 @@
 #include <sys/sysmacros.h>
 
 #include "demand.h"
+#include "no-memory.h"
+#include "random.h"
 #include "share.h"
 
 #define S USEC_PER_SEC
@@ -25,14 +27,6 @@ static const SampleFile files_of[] = {
 static const SampleField fields_of[] = {
         SAMPLE_CPU_USAGE, SAMPLE_MEMORY, SAMPLE_SWAP, SAMPLE_EVENTS_MAX, SAMPLE_PIDS, SAMPLE_PIDS_EVENTS_MAX,
 };
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 /* A look that read one field's file. */
 static void feed(Demand *d, usec_t at, SampleField f, uint64_t v) {
@@ -311,18 +305,6 @@ static void test_random(void **state) {
         }
 }
 
-static size_t allocations_left = SIZE_MAX;
-
-void *reallocarray(void *p, size_t n, size_t size) {
-        size_t bytes;
-
-        if (allocations_left == 0 || __builtin_mul_overflow(n, size, &bytes))
-                return NULL;
-        if (allocations_left != SIZE_MAX)
-                allocations_left--;
-        return realloc(p, bytes);
-}
-
 static void test_no_memory(void **state) {
         _cleanup_(limit_set_deinit) LimitSet sum = LIMIT_SET_INIT, use = LIMIT_SET_INIT;
         SampleDevice devices[] = { { .dev = DISK }, { .dev = OTHER } };
@@ -346,14 +328,12 @@ static void test_no_memory(void **state) {
 }
 
 int main(void) {
-        const char *s = getenv("SEED");
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_traces), cmocka_unit_test(test_files),
                 cmocka_unit_test(test_hits),   cmocka_unit_test(test_io),
                 cmocka_unit_test(test_random), cmocka_unit_test(test_no_memory),
         };
 
-        random_state = s ? (uint64_t)atoll(s) : UINT64_C(0x2545f4914f6cdd1d);
-        print_message("SEED=%llu\n", (unsigned long long)random_state);
+        seed_random();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,19 +4,12 @@
 
 #include <stdio.h>
 /* cmocka wants the above first */
+#include "random.h"
 #include "scenekit.h"
 
 #define CPU USEC_PER_SEC
 #define INF LIMIT_INFINITY
 #define ROWS 6
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 static void compute(Kit *k) { fair_compute(&k->scene, k->fair); }
 
@@ -589,7 +582,6 @@ int main(void) {
                 cmocka_unit_test(test_hostile),    cmocka_unit_test(test_disks),
         };
 
-        random_state = UINT64_C(0x2545f4914f6cdd1d);
-        printf("seed %llx\n", (unsigned long long)random_state);
+        seed_random();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,17 +4,10 @@
 
 #include <stdio.h>
 /* cmocka wants the above first */
+#include "random.h"
 #include "scenekit.h"
 
 #define SEC USEC_PER_SEC
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 /* A tenant's slice with the one that is judged in it, and a neighbour outside: on 4 CPUs and one disk. */
 typedef struct Host {
@@ -971,7 +964,6 @@ int main(void) {
                 cmocka_unit_test(test_missing),      cmocka_unit_test(test_words),
         };
 
-        random_state = UINT64_C(0x2545f4914f6cdd1d);
-        printf("seed %llx\n", (unsigned long long)random_state);
+        seed_random();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

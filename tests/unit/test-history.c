@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "history.h"
+#include "random.h"
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
@@ -188,16 +189,6 @@ static bool ends_with(const char *s, const char *end) {
 
 /* ---- random streams, and the model ---- */
 
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
-
-static uint64_t below(uint64_t n) { return next_random() % n; }
-
 static void seed(uint64_t s) {
         random_state = s * UINT64_C(0x9e3779b97f4a7c15) | 1;
         print_message("seed %llu\n", (unsigned long long)s);
@@ -208,19 +199,19 @@ static SampleMask random_mask(void) { return (SampleMask)next_random() << 64 | n
 
 /* One that a delta may stumble over, now and then. */
 static uint64_t random_value(uint64_t before) {
-        switch (below(8)) {
+        switch (random_below(8)) {
         case 0:
                 return 0;
         case 1:
-                return UINT64_MAX - below(2);
+                return UINT64_MAX - random_below(2);
         case 2:
-                return (UINT64_C(1) << 63) - below(2);
+                return (UINT64_C(1) << 63) - random_below(2);
         case 3:
                 return next_random();
         case 4:
-                return before + 4096 * (below(64) - 32);
+                return before + 4096 * (random_below(64) - 32);
         default:
-                return before + below(100000);
+                return before + random_below(100000);
         }
 }
 
@@ -295,7 +286,7 @@ static void world_add(World *w, Subject *s) {
         HistoryWho who;
 
         *s = (Subject){ .id = next_random() };
-        (void)snprintf(s->name, sizeof(s->name), "new-%llu", (unsigned long long)below(1000));
+        (void)snprintf(s->name, sizeof(s->name), "new-%llu", (unsigned long long)random_below(1000));
         who = who_of(s);
         assert_int_equal(history_add(w->h, &who, &s->index), 0);
         world_defined(w, s, &who);
@@ -319,9 +310,9 @@ static void world_append(World *w, Subject *s) {
         for (int i = 0; i < _SAMPLE_MAX; i++) {
                 SampleField f = (SampleField)i;
 
-                if (!(w->fields & SAMPLE_BIT(f)) || below(3))
+                if (!(w->fields & SAMPLE_BIT(f)) || random_below(3))
                         continue;
-                if (below(12) == 0)
+                if (random_below(12) == 0)
                         sample_clear(&s->now, SAMPLE_BIT(f));
                 else
                         sample_put(&s->now, f, random_value(s->now.v[f]));
@@ -354,21 +345,21 @@ static void world_remove(World *w, Subject *s) {
 }
 
 static void world_step(World *w) {
-        Subject *s = &w->subjects[below(N_MAX)];
+        Subject *s = &w->subjects[random_below(N_MAX)];
 
-        if (below(4) == 0) {
-                usec_t d = below(3) ? below(100000) : below(20 * SEC);
+        if (random_below(4) == 0) {
+                usec_t d = random_below(3) ? random_below(100000) : random_below(20 * SEC);
 
                 w->now += d;
                 w->realtime += d;
         }
-        if (below(2000) == 0)
+        if (random_below(2000) == 0)
                 w->realtime -= 3600 * SEC; /* the clock was set */
         if (s->index == 0)
                 world_add(w, s);
-        else if (below(100) == 0)
+        else if (random_below(100) == 0)
                 world_remove(w, s);
-        else if (below(50) == 0)
+        else if (random_below(50) == 0)
                 world_rename(w, s);
         else
                 world_append(w, s);
@@ -395,7 +386,7 @@ static void test_round_trip(void **state) {
                         w.fields = random_mask() & random_mask() & SAMPLE_ALL;
                 for (size_t i = 0; i < 6000; i++) {
                         world_step(&w);
-                        if (below(40) == 0) {
+                        if (random_below(40) == 0) {
                                 assert_int_equal(follow(w.h, follower, &followed), !begun);
                                 begun = true;
                         }
@@ -784,44 +775,44 @@ static void test_crowd(void **state) {
  */
 static void bump(Sample *s, SampleField f, uint64_t by) { sample_put(s, f, s->v[f] + by); }
 
-static uint64_t pages(uint64_t n) { return (below(2 * n + 1) - n) * 4096; }
+static uint64_t pages(uint64_t n) { return (random_below(2 * n + 1) - n) * 4096; }
 
 static void live_hot(Sample *s) {
-        uint64_t cpu = 50000 + below(500000);
+        uint64_t cpu = 50000 + random_below(500000);
 
         bump(s, SAMPLE_CPU_USAGE, cpu);
         bump(s, SAMPLE_CPU_USER, cpu * 7 / 10);
         bump(s, SAMPLE_CPU_SYSTEM, cpu - cpu * 7 / 10);
         bump(s, SAMPLE_CPU_PERIODS, 10);
-        bump(s, SAMPLE_CPU_THROTTLED, below(3));
-        bump(s, SAMPLE_CPU_THROTTLED_USEC, below(100000));
+        bump(s, SAMPLE_CPU_THROTTLED, random_below(3));
+        bump(s, SAMPLE_CPU_THROTTLED_USEC, random_below(100000));
         bump(s, SAMPLE_MEMORY, pages(256));
-        sample_put(s, SAMPLE_MEMORY_PEAK, s->v[SAMPLE_MEMORY] + 4096 * below(64));
-        bump(s, SAMPLE_IO_RBYTES, 4096 * below(500));
-        bump(s, SAMPLE_IO_WBYTES, 4096 * below(500));
-        bump(s, SAMPLE_IO_RIOS, below(200));
-        bump(s, SAMPLE_IO_WIOS, below(200));
-        sample_put(s, SAMPLE_PIDS, 20 + below(5));
+        sample_put(s, SAMPLE_MEMORY_PEAK, s->v[SAMPLE_MEMORY] + 4096 * random_below(64));
+        bump(s, SAMPLE_IO_RBYTES, 4096 * random_below(500));
+        bump(s, SAMPLE_IO_WBYTES, 4096 * random_below(500));
+        bump(s, SAMPLE_IO_RIOS, random_below(200));
+        bump(s, SAMPLE_IO_WIOS, random_below(200));
+        sample_put(s, SAMPLE_PIDS, 20 + random_below(5));
         for (SampleField f = SAMPLE_CPU_SOME; f <= SAMPLE_IO_FULL; f++)
-                bump(s, f, below(50000));
+                bump(s, f, random_below(50000));
 }
 
 static void live_cold(Sample *s) {
-        uint64_t cpu = below(2) ? below(5000) : 0;
+        uint64_t cpu = random_below(2) ? random_below(5000) : 0;
 
         bump(s, SAMPLE_CPU_USAGE, cpu);
         bump(s, SAMPLE_CPU_USER, cpu / 2);
         bump(s, SAMPLE_CPU_SYSTEM, cpu - cpu / 2);
-        if (below(4) == 0)
+        if (random_below(4) == 0)
                 bump(s, SAMPLE_MEMORY, pages(8));
-        if (below(20) == 0)
-                bump(s, SAMPLE_IO_SOME, below(2000));
+        if (random_below(20) == 0)
+                bump(s, SAMPLE_IO_SOME, random_below(2000));
 }
 
 static void live_slow(Sample *s, bool is_hot) {
         for (SampleField f = SAMPLE_ANON; f <= SAMPLE_PGMAJFAULT; f++)
                 if (is_hot || f == SAMPLE_ANON || f == SAMPLE_FILE || f == SAMPLE_PGFAULT)
-                        bump(s, f, f <= SAMPLE_INACTIVE_FILE ? pages(16) : below(1000));
+                        bump(s, f, f <= SAMPLE_INACTIVE_FILE ? pages(16) : random_below(1000));
 }
 
 static void test_price(void **state) {
@@ -857,9 +848,9 @@ static void test_price(void **state) {
                 assert_int_equal(index, i + 1);
                 for (SampleField f = 0; f <= SAMPLE_PEAK_KIND; f++)
                         if (sample_info(f)->unit == UNIT_BYTES)
-                                sample_put(&samples[i], f, 4096 * below(1 << 18));
+                                sample_put(&samples[i], f, 4096 * random_below(1 << 18));
                         else
-                                sample_put(&samples[i], f, next_random() >> (34 + below(30)));
+                                sample_put(&samples[i], f, next_random() >> (34 + random_below(30)));
         }
         for (size_t t = 0; t < (size_t)60 * MINUTES; t++) {
                 uint64_t realtime = REAL + t * SEC;

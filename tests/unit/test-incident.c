@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "incident.h"
+#include "random.h"
 
 #define S USEC_PER_SEC
 #define REALTIME(now) (UINT64_C(1700000000000000) + (now))
@@ -236,14 +237,6 @@ static void test_bounded(void **state) {
         assert_non_null(incidents_by_id(&all, 2));
         assert_int_equal(all.list[all.n - 1]->id, INCIDENTS_MAX + 2);
         incidents_deinit(&all);
-}
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
 }
 
 /* Whatever happens in whatever order: one open incident a culprit at most; none closes while something stands, or within the calm

@@ -31,29 +31,7 @@
 #define FILE_BYTES (HEADER + 2 * KILLS_MAX * COPY)
 #define SEC USEC_PER_SEC
 
-static char dir[] = "/tmp/test-kills-XXXXXX";
-static int dir_fd = -1;
-
-static int setup_all(void **state) {
-        (void)state;
-        if (!mkdtemp(dir))
-                return -1;
-        dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return dir_fd < 0 ? -1 : 0;
-}
-
-static int clear(void **state) {
-        (void)state;
-        (void)unlinkat(dir_fd, FILE_NAME, 0);
-        (void)unlinkat(dir_fd, FILE_NAME ".old", 0);
-        return 0;
-}
-
-static int teardown_all(void **state) {
-        (void)clear(state);
-        dir_fd = fd_close(dir_fd);
-        return rmdir(dir);
-}
+#include "store-bed.h"
 
 static Kills *open_boot(const char *boot) {
         Kills *k = NULL;

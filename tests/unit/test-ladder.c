@@ -10,20 +10,13 @@
 #include <cmocka.h>
 
 #include "ladder-internal.h"
+#include "random.h"
 
 #define SEC USEC_PER_SEC
 #define START (1000 * SEC)
 #define MIB (UINT64_C(1) << 20)
 #define DISK 0x800
 #define ALL (THROTTLE_CPU | THROTTLE_IO | THROTTLE_MEMORY | THROTTLE_PIDS)
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 static LadderInput usual(Resource r) {
         return (LadderInput){

@@ -34,32 +34,7 @@
 #define COPY_KNOWN 992
 #define FILE_BYTES (HEADER + 2 * LEASES_MAX * COPY)
 
-static char dir[] = "/tmp/test-leases-XXXXXX";
-static int dir_fd = -1;
-
-static int setup_all(void **state) {
-        (void)state;
-        if (!mkdtemp(dir))
-                return -1;
-        dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return dir_fd < 0 ? -1 : 0;
-}
-
-static int clear(void **state) {
-        static const char *const names[] = { FILE_NAME, FILE_NAME ".old", FILE_NAME ".new" };
-
-        (void)state;
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-                if (unlinkat(dir_fd, names[i], 0) < 0 && errno == EISDIR)
-                        (void)unlinkat(dir_fd, names[i], AT_REMOVEDIR);
-        return 0;
-}
-
-static int teardown_all(void **state) {
-        (void)clear(state);
-        dir_fd = fd_close(dir_fd);
-        return rmdir(dir);
-}
+#include "store-bed.h"
 
 static Leases *open_boot(const char *boot, bool read_only) {
         Leases *l = NULL;

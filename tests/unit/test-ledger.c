@@ -23,30 +23,7 @@
 #define BOOT "0f3c5f5e-6a51-4b8e-9a0e-2f1d6f7a8b9c"
 #define FILE_NAME "ceilings"
 
-static char dir[] = "/tmp/test-ledger-XXXXXX";
-static int dir_fd = -1;
-
-static int setup_all(void **state) {
-        (void)state;
-        if (!mkdtemp(dir))
-                return -1;
-        dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return dir_fd < 0 ? -1 : 0;
-}
-
-static int clear(void **state) {
-        (void)state;
-        (void)unlinkat(dir_fd, FILE_NAME, 0);
-        (void)unlinkat(dir_fd, FILE_NAME ".old", 0);
-        (void)unlinkat(dir_fd, FILE_NAME ".tmp", 0);
-        return 0;
-}
-
-static int teardown_all(void **state) {
-        (void)clear(state);
-        dir_fd = fd_close(dir_fd);
-        return rmdir(dir);
-}
+#include "store-bed.h"
 
 static Ledger *open_ledger(void) {
         Ledger *l = NULL;

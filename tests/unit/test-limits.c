@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "limits.h"
+#include "random.h"
 
 #define INF LIMIT_INFINITY
 #define M (UINT64_C(1) << 20)
@@ -19,21 +20,6 @@
 #define NVME ((dev_t)0x10303) /* 259:3 */
 
 #define _cleanup_set_ _cleanup_(limit_set_deinit)
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
-
-static void seed_random(void) {
-        const char *s = getenv("SEED");
-
-        random_state = s ? (uint64_t)atoll(s) : UINT64_C(0x2545f4914f6cdd1d);
-        print_message("SEED=%llu\n", (unsigned long long)random_state);
-}
 
 /* The text without its NUL, in memory of exactly its size: a reader beyond the end is caught. */
 static int parse_exact(LimitFile file, const char *text, LimitSet *set) {

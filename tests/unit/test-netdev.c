@@ -16,6 +16,7 @@
 
 #include "fdio.h"
 #include "netdev.h"
+#include "random.h"
 
 #define HOST 1
 #define GOES UINT64_MAX
@@ -115,15 +116,6 @@ static void test_settle(void **state) {
 
 /* ---- at random: nothing is counted twice ---- */
 
-static uint64_t random_state;
-
-static uint64_t below(uint64_t n) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        random_state ^= random_state << 17;
-        return random_state % n;
-}
-
 typedef struct World {
         NetSpaces n;
         NetCg cgs[N_CGROUPS];
@@ -137,7 +129,7 @@ typedef struct World {
 static void world_begin(World *w, size_t i) {
         net_leave(&w->n, &w->cgs[i]);
         w->cgs[i] = (NetCg){ .id = w->next_id++ };
-        w->in[i] = 1 + below(5);
+        w->in[i] = 1 + random_below(5);
         w->have[i] = false;
 }
 
@@ -178,13 +170,13 @@ static void test_random(void **state) {
                 for (size_t i = 0; i < N_CGROUPS; i++)
                         world_begin(&w, i);
                 for (size_t step = 0; step < 400; step++) {
-                        size_t i = below(N_CGROUPS);
+                        size_t i = random_below(N_CGROUPS);
 
-                        w.sent[1 + below(5)] += below(1000);
-                        if (below(50) == 0)
+                        w.sent[1 + random_below(5)] += random_below(1000);
+                        if (random_below(50) == 0)
                                 world_begin(&w, i);
-                        else if (below(50) == 0)
-                                w.in[i] = 1 + below(5);
+                        else if (random_below(50) == 0)
+                                w.in[i] = 1 + random_below(5);
                         else
                                 world_look(&w, i);
                         check_owners(&w);

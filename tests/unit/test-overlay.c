@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "overlay.h"
+#include "random.h"
 
 #define PAGE 4096
 #define MB (UINT64_C(1) << 20)
@@ -225,15 +226,6 @@ static void test_no_memory(void **state) {
         assert_text(LIMIT_FILE_PIDS_MAX, 0, &set, "70");
 }
 
-static uint64_t random_state;
-
-static uint64_t below(uint64_t n) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        random_state ^= random_state << 17;
-        return random_state % n;
-}
-
 /*
  * Somebody writes cpu.max and pids.max now and then, we write what overlay_read()
  * says. Whatever happens: the kernel never holds anything looser than the lease
@@ -256,9 +248,9 @@ static void test_random(void **state) {
                 LimitEntry e;
 
                 for (unsigned step = 0; step < 8; step++) {
-                        if (below(2)) {
-                                wish = quotas[below(ARRAY_SIZE(quotas))];
-                                wish_period = periods[below(ARRAY_SIZE(periods))];
+                        if (random_below(2)) {
+                                wish = quotas[random_below(ARRAY_SIZE(quotas))];
+                                wish_period = periods[random_below(ARRAY_SIZE(periods))];
                                 /* To write what the lease wrote cannot be told from it. */
                                 if (wish == l.value && wish_period == l.period)
                                         wish = 600000;

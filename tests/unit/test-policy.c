@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "policy.h"
+#include "random.h"
 #include "value.h"
 
 #define M (UINT64_C(1) << 20)
@@ -857,22 +858,10 @@ static void test_result(void **state) {
         diags_deinit(&diags);
 }
 
-static uint64_t random_state;
-
-static uint64_t next_random(uint64_t below) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        random_state ^= random_state << 17;
-        return random_state % below;
-}
-
 /* What is formatted parses back to the same, for any value that can be parsed. */
 static void test_round_trip(void **state) {
-        const char *seed = getenv("SEED");
-
         (void)state;
-        random_state = seed ? (uint64_t)atoll(seed) : UINT64_C(0x9e3779b97f4a7c15);
-        print_message("SEED=%llu\n", (unsigned long long)random_state);
+        seed_random();
         for (int round = 0; round < 2000; round++) {
                 _cleanup_policy_ Policy *p = NULL, *q = NULL;
                 _cleanup_buf_ Buf a = BUF_INIT, b = BUF_INIT;
@@ -884,14 +873,14 @@ static void test_round_trip(void **state) {
                          "CPUQuota=%llu.%02llu%%\nCPUBurst=%lluus\nIOReadBandwidthMax=/dev/sda "
                          "%llu\nTasksMax=%llu\n"
                          "KillGraceSec=%llums\nKillBudget=%llu/%llus\nThrottle=none\n",
-                         (unsigned long long)(next_random(1000) << next_random(40)),
-                         (unsigned long long)next_random(100) + 1, (unsigned long long)next_random(100),
-                         (unsigned long long)next_random(99) + 1, (unsigned long long)next_random(10000),
-                         (unsigned long long)next_random(99) + 1, (unsigned long long)next_random(1000001),
-                         (unsigned long long)next_random(UINT64_C(1) << next_random(60)) + 1,
-                         (unsigned long long)next_random(1000000) + 1,
-                         (unsigned long long)next_random(3600001), (unsigned long long)next_random(1000),
-                         (unsigned long long)next_random(2592000) + 1);
+                         (unsigned long long)(random_below(1000) << random_below(40)),
+                         (unsigned long long)random_below(100) + 1, (unsigned long long)random_below(100),
+                         (unsigned long long)random_below(99) + 1, (unsigned long long)random_below(10000),
+                         (unsigned long long)random_below(99) + 1, (unsigned long long)random_below(1000001),
+                         (unsigned long long)random_below(UINT64_C(1) << random_below(60)) + 1,
+                         (unsigned long long)random_below(1000000) + 1,
+                         (unsigned long long)random_below(3600001), (unsigned long long)random_below(1000),
+                         (unsigned long long)random_below(2592000) + 1);
                 for (int pass = 0; pass < 2; pass++) {
                         _cleanup_free_ char *said = NULL;
                         Policy *x = parse(pass ? buf_str(&a) : text, NULL, NULL, &said);

@@ -17,7 +17,9 @@
 #include <cmocka.h>
 
 #include "ceiling.h"
+#include "no-memory.h"
 #include "num.h"
+#include "random.h"
 #include "reconcile.h"
 
 #define PAGE UINT64_C(4096)
@@ -65,14 +67,6 @@ typedef struct World {
         bool murky[_LIMIT_MAX]; /* random lives: nobody can say what others want there */
         ReconEvent last[_RECON_EVENT_MAX];
 } World;
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 static LimitKnob knob(Limit l) { return (LimitKnob){ .limit = l }; }
 static LimitKnob disk_knob(Limit l, dev_t dev) { return (LimitKnob){ l, dev }; }
@@ -1215,18 +1209,6 @@ static void test_order(void **state) {
 
 /* ---- without memory ---- */
 
-static size_t allocations_left = SIZE_MAX;
-
-void *reallocarray(void *p, size_t n, size_t size) {
-        size_t bytes;
-
-        if (allocations_left == 0 || __builtin_mul_overflow(n, size, &bytes))
-                return NULL;
-        if (allocations_left != SIZE_MAX)
-                allocations_left--;
-        return realloc(p, bytes);
-}
-
 static void test_no_memory(void **state) {
         World w = docker();
         LimitSet wants = LIMIT_SET_INIT;
@@ -1465,7 +1447,6 @@ static void test_strings(void **state) {
 }
 
 int main(void) {
-        const char *s = getenv("SEED");
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_first_write),  cmocka_unit_test(test_causes),
                 cmocka_unit_test(test_side_effect),  cmocka_unit_test(test_realized_late),
@@ -1481,6 +1462,6 @@ int main(void) {
                 cmocka_unit_test(test_strings),
         };
 
-        random_state = s ? (uint64_t)strtoull(s, NULL, 10) : UINT64_C(0x2545f4914f6cdd1d);
+        seed_random();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

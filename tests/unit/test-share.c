@@ -10,7 +10,9 @@
 
 #include "ceiling.h"
 #include "demand.h"
+#include "no-memory.h"
 #include "num.h"
+#include "random.h"
 #include "share.h"
 
 #define PAGE UINT64_C(4096)
@@ -27,14 +29,6 @@ typedef struct World {
         size_t n;
         ShareResult result;
 } World;
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 static LimitKnob knob(Limit l) { return (LimitKnob){ .limit = l }; }
 
@@ -893,18 +887,6 @@ static void test_orders(void **state) {
 }
 
 /* Without memory nothing changes. */
-static size_t allocations_left = SIZE_MAX;
-
-void *reallocarray(void *p, size_t n, size_t size) {
-        size_t bytes;
-
-        if (allocations_left == 0 || __builtin_mul_overflow(n, size, &bytes))
-                return NULL;
-        if (allocations_left != SIZE_MAX)
-                allocations_left--;
-        return realloc(p, bytes);
-}
-
 static void test_no_memory(void **state) {
         World w = {};
         int r = -ENOMEM;
@@ -950,7 +932,6 @@ static void test_origin(void **state) {
 }
 
 int main(void) {
-        const char *s = getenv("SEED");
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_none),          cmocka_unit_test(test_one),
                 cmocka_unit_test(test_water),         cmocka_unit_test(test_floors),
@@ -965,7 +946,6 @@ int main(void) {
                 cmocka_unit_test(test_orders),
         };
 
-        random_state = s ? (uint64_t)atoll(s) : UINT64_C(0x2545f4914f6cdd1d);
-        print_message("SEED=%llu\n", (unsigned long long)random_state);
+        seed_random();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 /* cmocka wants the above first */
 #include <cmocka.h>
 
+#include "random.h"
 #include "tier.h"
 
 #define SEC USEC_PER_SEC
@@ -15,14 +16,6 @@
 #define START (1000 * SEC)
 #define SPREAD UINT64_C(4711)
 #define MIB (UINT64_C(1) << 20)
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 static void bump(Sample *s, SampleField f, uint64_t by) { sample_put(s, f, s->v[f] + by); }
 

@@ -20,23 +20,9 @@
 #include "loghist.h"
 #include "map.h"
 #include "num.h"
+#include "random.h"
 
 #define UNTOUCHED UINT64_C(0xdeadbeef)
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
-
-static void seed_random(void) {
-        const char *s = getenv("SEED");
-
-        random_state = s ? (uint64_t)atoll(s) : UINT64_C(0x2545f4914f6cdd1d);
-        print_message("SEED=%llu\n", (unsigned long long)random_state);
-}
 
 /* ---- allowance ---- */
 

@@ -8,27 +8,13 @@
 /* cmocka wants the above first */
 #include <cmocka.h>
 
+#include "random.h"
 #include "value.h"
 
 #define K (UINT64_C(1) << 10)
 #define M (UINT64_C(1) << 20)
 #define G (UINT64_C(1) << 30)
 #define UNTOUCHED UINT64_C(0xdeadbeef)
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
-
-static void seed_random(void) {
-        const char *s = getenv("SEED");
-
-        random_state = s ? (uint64_t)atoll(s) : UINT64_C(0x2545f4914f6cdd1d);
-        print_message("SEED=%llu\n", (unsigned long long)random_state);
-}
 
 static void check(const char *what, const char *text, int r, int want_r, uint64_t v, uint64_t want) {
         if (r != want_r || v != (want_r < 0 ? UNTOUCHED : want))

@@ -8,19 +8,12 @@
  * A failure names its world; WORLD_SEED=… runs that one alone, WORLD_LOUD=1 tells what was done.
  */
 
+#include "random.h"
 #include "world.h"
 
 #define WORLDS 200
 #define NOISE_ENDS (420 * S)
 #define SEED_FIRST UINT64_C(20240601)
-
-static uint64_t random_state;
-
-static uint64_t next_random(void) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        return random_state ^= random_state << 17;
-}
 
 static uint64_t below(uint64_t n) { return next_random() % n; }
 static double part(void) { return (double)below(1000) / 1000; }
