@@ -23,34 +23,14 @@
 #define SEC USEC_PER_SEC
 #define HOUR (3600 * SEC)
 #define START (100 * SEC)
+#define FILE_NAME "kills"
 
-static char dir[] = "/tmp/test-budgets-XXXXXX";
-static int dir_fd = -1;
+#include "store-bed.h"
+
 static const HostRules rules = {
         .kill_budget = 4, .kill_window = HOUR, .storm_permyriad = 10000, .storm_window = SEC
 };
 static const Settings settings = { .kill_budget = 2, .kill_window = 2 * HOUR }, none = {};
-
-static int setup_all(void **state) {
-        (void)state;
-        if (!mkdtemp(dir))
-                return -1;
-        dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return dir_fd < 0 ? -1 : 0;
-}
-
-static int clear(void **state) {
-        (void)state;
-        (void)unlinkat(dir_fd, "kills", 0);
-        (void)unlinkat(dir_fd, "kills.old", 0);
-        return 0;
-}
-
-static int teardown_all(void **state) {
-        (void)clear(state);
-        dir_fd = fd_close(dir_fd);
-        return rmdir(dir);
-}
 
 /* One guard's life. */
 typedef struct Life {

@@ -525,6 +525,24 @@ static void test_diff_of_nested_slices(void **state) {
         expect_diff(b, swapped, "tenant-acme.slice beta 100→50; tenant-acme-web.slice acme 50→100; ");
 }
 
+#define WIDE_50 "[Template wide]\nMatch=label=project=*\nTenant=c-%v\nTasksMax=50\n"
+#define SLICES_100 "[Template slices]\nMatch=slice=c-*.slice\nTenant=c-%v\nTasksMax=100\n"
+
+/* Of two templates that make one tenant the first decides, whoever of it is looked at first. */
+static void test_diff_of_two_templates(void **state) {
+        Bed *b = *state;
+        char by_label[256];
+
+        bed_mkcg(b, "/docker");
+        bed_mkcg(b, "/c-shop.slice");
+        bed_docker(b, "/docker", 1, "shop", by_label);
+        bed_start(b, NOBODY);
+        b->g->host.cgroup2 = true;
+        b->g->host.controllers = CONTROLLER_PIDS;
+        expect_diff(b, CEILINGS WIDE_50 SLICES_100, "c-shop.slice c-shop -→50; ");
+        expect_diff(b, CEILINGS SLICES_100 WIDE_50, "c-shop.slice c-shop -→100; ");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_leave_with_slice, bed_setup, bed_teardown),
@@ -540,6 +558,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_lookup, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_leader_ends_first, bed_setup, bed_teardown),
                 cmocka_unit_test_setup_teardown(test_diff_of_nested_slices, bed_setup, bed_teardown),
+                cmocka_unit_test_setup_teardown(test_diff_of_two_templates, bed_setup, bed_teardown),
         };
 
         if (geteuid() != 0) {
