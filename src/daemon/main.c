@@ -39,7 +39,7 @@ static int help(void) {
              "     --run-dir=DIR        leases, ledger and pause file (/run/bailiff)\n"
              "     --netlink-socket=PATH  of bailiff-netlink (/run/bailiff-netlink.sock)\n"
              "     --state-dir=DIR      last good policy (/var/lib/bailiff)\n"
-             "     --lapse              one-shot: give tenants' shares back, for the guard has gone\n"
+             "     --lapse              one-shot: give tenants' shares back, and thaw: the guard has gone\n"
              "     --thaw               one-shot: thaw what a guard that is gone froze\n"
              "     --release-leases     one-shot: the same, and give back what it throttled\n"
              "     --release-ceilings   one-shot, for package removal: give everything back and print it\n"
